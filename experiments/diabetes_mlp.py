@@ -1,0 +1,18 @@
+"""Diabetes, a regression: how far the disease went in a year (25 to 346), from 10 measurements of 442 patients.
+
+    tuner run experiments/diabetes_mlp.py --trials 40
+"""
+
+from search_spaces.mlp import small_table
+from tuner import Experiment, datasets, models
+
+experiment = Experiment(
+    name="diabetes-mlp",
+    data=datasets.diabetes,
+    model=models.MLP,
+    search_space=small_table,
+    metric="rmse",
+    folds=5,
+    epochs=40,
+    test_fraction=0.2,
+)

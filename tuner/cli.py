@@ -1,0 +1,258 @@
+"""The commands: parse, call, print. What they need is imported when they run, so that ``tuner --help`` answers at once."""
+
+import json
+import logging
+import sys
+import time
+import traceback
+from typing import Any
+
+import click
+
+from tuner.errors import InputError
+
+_STARTED = time.perf_counter()
+
+_STORAGE = "sqlite:///tuner.db"
+_TRACKING = "sqlite:///mlflow.db"
+
+storage_option = click.option("--storage", metavar="URL", default=_STORAGE, show_default=True, help="Optuna's database.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, nothing else.")
+quiet_option = click.option("--quiet", is_flag=True, help="No progress.")
+set_option = click.option(
+    "--set", "settings", metavar="KEY=VALUE", multiple=True, help="Override a field: epochs=5, data.limit=500."
+)
+timeout_option = click.option("--timeout", type=float, metavar="SECONDS", help="Ask for no further trial after it.")
+changed_option = click.option("--allow-changed", is_flag=True, help="Go on although the experiment changed.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tuner")
+def app() -> None:
+    """Tune JAX models: all folds of many trials train together as lanes of one compiled program."""
+
+
+@app.command()
+@click.argument("experiment")
+@click.option("--trials", type=int, default=100, show_default=True, help="Trials that the study holds in the end.")
+@timeout_option
+@click.option("--study", metavar="NAME", help="The study's name; the experiment's by default.")
+@storage_option
+@click.option("--tracking-uri", metavar="URI", default=_TRACKING, show_default=True, help="MLflow's store or server.")
+@click.option("--parallel-trials", metavar="N|auto", default="auto", show_default=True, help="Trials side by side.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the sampler and of every training.")
+@set_option
+@click.option("--deterministic", is_flag=True, help="Decide nothing by measured times (always so at present).")
+@changed_option
+@quiet_option
+@json_option
+def run(  # noqa: PLR0913  a command takes what its options are
+    experiment: str,
+    *,
+    trials: int,
+    timeout: float | None,
+    study: str | None,
+    storage: str,
+    tracking_uri: str,
+    parallel_trials: str,
+    seed: int,
+    settings: tuple[str, ...],
+    deterministic: bool,
+    allow_changed: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Run a study of EXPERIMENT, a Python file or FILE.py:NAME, to a total number of trials."""
+    from tuner.experiment import load_experiment  # noqa: PLC0415
+    from tuner.study import Options, run_study  # noqa: PLC0415
+
+    del deterministic
+    options = Options(
+        trials=trials,
+        timeout=timeout,
+        storage=storage,
+        tracking_uri=tracking_uri,
+        parallel_trials=_parallel(parallel_trials),
+        seed=seed,
+        allow_changed=allow_changed,
+    )
+    options.check()
+    _quieten()
+    loaded, source = load_experiment(experiment)
+    progress = None if quiet else _progress(trials)
+    result = run_study(loaded, source, settings, study, options, progress=progress, say=_say, began=_STARTED)
+    _print_result(result, storage, as_json=as_json)
+
+
+@app.command()
+@click.argument("study")
+@click.option("--trials", type=int, default=100, show_default=True, help="Trials that the study holds in the end.")
+@timeout_option
+@storage_option
+@click.option("--tracking-uri", metavar="URI", help="MLflow's store or server; the study's own by default.")
+@changed_option
+@quiet_option
+@json_option
+def resume(
+    study: str,
+    *,
+    trials: int,
+    timeout: float | None,
+    storage: str,
+    tracking_uri: str | None,
+    allow_changed: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Complete STUDY from what it remembers."""
+    from tuner.study import Options, resume_study  # noqa: PLC0415
+
+    options = Options(
+        trials=trials, timeout=timeout, storage=storage, tracking_uri=tracking_uri, allow_changed=allow_changed
+    )
+    _quieten()
+    progress = None if quiet else _progress(trials)
+    result = resume_study(study, options, progress=progress, say=_say, began=_STARTED)
+    _print_result(result, storage, as_json=as_json)
+
+
+@app.command()
+@storage_option
+@json_option
+def studies(storage: str, *, as_json: bool) -> None:
+    """List the studies of a database."""
+    from tuner.report.summary import table  # noqa: PLC0415
+    from tuner.study import all_results  # noqa: PLC0415
+
+    _quieten()
+    results = all_results(storage)
+    if as_json:
+        _print_json({"studies": [result.as_json() for result in results]})
+    else:
+        click.echo(table(results) if results else f"no studies in {storage}")
+
+
+@app.command()
+@click.argument("study")
+@storage_option
+@json_option
+def show(study: str, storage: str, *, as_json: bool) -> None:
+    """Show what STUDY found and what it cost; it may run elsewhere meanwhile."""
+    from tuner.study import load_study, memory_of_study, result_of  # noqa: PLC0415
+
+    _quieten()
+    memory = memory_of_study(study, storage)
+    _print_result(result_of(load_study(study, storage), memory), storage, as_json=as_json)
+
+
+@app.command()
+@click.argument("experiment")
+@set_option
+@json_option
+def check(experiment: str, settings: tuple[str, ...], *, as_json: bool) -> None:
+    """Check all of EXPERIMENT that can be checked without training."""
+    from tuner.experiment import load_experiment, override  # noqa: PLC0415
+    from tuner.report.checked import checked_as_json, checked_as_text  # noqa: PLC0415
+
+    _quieten()
+    loaded, _ = load_experiment(experiment)
+    loaded = override(loaded, settings)
+    if as_json:
+        _print_json(checked_as_json(loaded))
+    else:
+        click.echo(checked_as_text(loaded))
+
+
+@app.command()
+@click.option("--tracking-uri", metavar="URI", default=_TRACKING, show_default=True, help="MLflow's store or server.")
+@click.option("--port", type=int, default=5000, show_default=True, help="A free one is taken if it is not.")
+def ui(tracking_uri: str, port: int) -> None:
+    """Browse the results in the MLflow UI."""
+    from tuner.tracking import check_tracking_uri, serve_ui  # noqa: PLC0415
+
+    check_tracking_uri(tracking_uri)
+    sys.exit(serve_ui(tracking_uri, port))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and leave with its exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING)
+    sys.exit(_exit_code(words, as_json="--json" in words))
+
+
+def _exit_code(words: list[str], *, as_json: bool) -> int:
+    try:
+        app.main(words, prog_name="tuner", standalone_mode=False)
+    except InputError as error:
+        return _complain(error.what, error.value, error.fix, as_json=as_json)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "tuner"
+        return _complain(error.format_message(), " ".join(words), f"See {command} --help.", as_json=as_json)
+    except click.exceptions.Exit as leave:
+        return leave.exit_code
+    except (KeyboardInterrupt, click.Abort) as interruption:
+        click.echo(str(interruption) or "interrupted", err=True)
+        return 130
+    except Exception as error:  # noqa: BLE001  whatever fails while running is exit code 1, said once
+        return _failed(error, as_json=as_json)
+    return 0
+
+
+def _failed(error: Exception, *, as_json: bool) -> int:
+    from tuner.study import StudyFailed  # noqa: PLC0415
+
+    if not isinstance(error, StudyFailed):
+        traceback.print_exception(error)
+    _complain("the study failed", str(error), "See the log above.", as_json=as_json)
+    return 1
+
+
+def _complain(what: str, value: str, fix: str, *, as_json: bool) -> int:
+    if as_json:
+        _print_json({"error": {"what": what, "value": value, "fix": fix}})
+    else:
+        click.echo(f"error: {what}: {value}\n  {fix}", err=True)
+    return 2
+
+
+def _parallel(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not text.lstrip("-").isdigit():
+        raise InputError("--parallel-trials takes a whole number or auto", text, "Write --parallel-trials 8, say.")
+    return int(text)
+
+
+def _quieten() -> None:
+    import optuna  # noqa: PLC0415
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def _progress(total: int) -> Any:
+    from tuner.report.progress import ProgressSink  # noqa: PLC0415
+
+    return ProgressSink(total)
+
+
+def _say(sentence: str) -> None:
+    click.echo(f"note: {sentence}", err=True)
+
+
+def _print_result(result: Any, storage: str, *, as_json: bool) -> None:
+    from tuner.report.summary import summary  # noqa: PLC0415
+
+    if as_json:
+        _print_json(result.as_json())
+    else:
+        click.echo(summary(result, storage))
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, allow_nan=False))
+
+
+
+if __name__ == "__main__":
+    main()

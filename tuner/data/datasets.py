@@ -1,0 +1,122 @@
+"""Data sets to use in an experiment: well-known small ones, files, and arrays.
+
+Each is a `Dataset` or a callable that returns one, which is what an experiment's ``data`` takes.
+"""
+
+from contextvars import ContextVar
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tuner.data.dataset import Dataset
+from tuner.data.files import ArrayFile, TableFile, infer_task
+
+experiment_folder: ContextVar[Path | None] = ContextVar("experiment_folder", default=None)
+"""The folder of the experiment file that is being loaded; files are looked up there first."""
+
+
+def digits() -> Dataset:
+    """1797 handwritten digits, 10 classes: images [1797, 8, 8, 1] of 0..1."""
+    from sklearn.datasets import load_digits  # noqa: PLC0415
+
+    bunch = load_digits()
+    return Dataset(bunch.images[..., np.newaxis] / 16, bunch.target, "classification")
+
+
+def breast_cancer() -> Dataset:
+    """569 tumours, 30 columns, 2 classes (0 malignant, 1 benign)."""
+    from sklearn.datasets import load_breast_cancer  # noqa: PLC0415
+
+    return _table(load_breast_cancer(), "classification")
+
+
+def wine() -> Dataset:
+    """178 wines, 13 columns, 3 classes."""
+    from sklearn.datasets import load_wine  # noqa: PLC0415
+
+    return _table(load_wine(), "classification")
+
+
+def iris() -> Dataset:
+    """150 flowers, 4 columns (centimetres), 3 classes."""
+    from sklearn.datasets import load_iris  # noqa: PLC0415
+
+    return _table(load_iris(), "classification")
+
+
+def diabetes() -> Dataset:
+    """442 patients, 10 columns in their own units; the target is the progression of the disease (25 to 346)."""
+    from sklearn.datasets import load_diabetes  # noqa: PLC0415
+
+    return _table(load_diabetes(scaled=False), "regression")
+
+
+def csv(
+    path: str | PathLike[str],
+    *,
+    target: str,
+    task: str | None = None,
+    groups: str | None = None,
+    test: str | PathLike[str] | None = None,
+) -> TableFile:
+    """A CSV file with a header, all columns but the target's (and the groups') numbers; read when called.
+
+    Args:
+        path: a relative one is looked up beside the experiment file, then in the current folder.
+        target: the column of the targets.
+        task: None infers it: text, booleans and integers of at most 20 distinct values are classes.
+        groups: a column whose equal values never stand on both sides of a split; it is no input.
+        test: a second file with the same columns, the data's own test part.
+
+    Raises:
+        InputError: when called, if the file, a column or a cell is not as it should be.
+    """
+    return TableFile("csv", Path(path), target, task, groups, _path(test), experiment_folder.get())
+
+
+def parquet(
+    path: str | PathLike[str],
+    *,
+    target: str,
+    task: str | None = None,
+    groups: str | None = None,
+    test: str | PathLike[str] | None = None,
+) -> TableFile:
+    """A Parquet file; everything as for `csv`."""
+    return TableFile("parquet", Path(path), target, task, groups, _path(test), experiment_folder.get())
+
+
+def npz(path: str | PathLike[str], *, inputs: str = "x", targets: str = "y", task: str | None = None) -> ArrayFile:
+    """A NumPy .npz file with an array of inputs [rows, ...] and one of targets [rows]; read when called.
+
+    Args:
+        path: a relative one is looked up beside the experiment file, then in the current folder.
+        inputs: name of the inputs' array in the file.
+        targets: name of the targets' array in the file.
+        task: None infers it as for `csv`.
+
+    Raises:
+        InputError: when called, if there is no such file or array.
+    """
+    return ArrayFile(Path(path), inputs, targets, task, experiment_folder.get())
+
+
+def arrays(
+    x: Any, y: Any, *, task: str | None = None, groups: Any = None, test: tuple[Any, Any] | None = None
+) -> Dataset:
+    """Arrays as a data set: x [rows, ...], y [rows], groups [rows], test (x, y); the task is inferred as for `csv`.
+
+    Raises:
+        InputError: lengths differ, or the task is unknown.
+    """
+    return Dataset(x, y, task or infer_task(y), test, groups)
+
+
+def _path(path: str | PathLike[str] | None) -> Path | None:
+    return None if path is None else Path(path)
+
+
+def _table(bunch: Any, task: str) -> Dataset:
+    return Dataset(bunch.data, bunch.target, task, columns=tuple(str(name) for name in bunch.feature_names))

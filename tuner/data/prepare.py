@@ -1,0 +1,167 @@
+"""From a data set as given to checked arrays."""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuner.data.checks import Columns, as_labels, as_numbers, is_whole, place
+from tuner.data.dataset import Dataset, Prepared, Spec, Task
+from tuner.errors import InputError
+
+_LIMIT_SEED = 0
+
+
+def prepare(dataset: object, limit: object = None) -> Prepared:
+    """Checks a data set and turns it into arrays.
+
+    Args:
+        dataset: a `Dataset`, or a callable without arguments that returns one.
+        limit: an int: take so many rows, stratified by class; the data's own test part stays whole.
+
+    Returns:
+        The arrays, with classes mapped to 0..k-1 in sorted order.
+
+    Raises:
+        InputError: anything wrong with the data; the message says what, where and what to do.
+    """
+    data = _load(dataset)
+    columns = _columns(data)
+    inputs = _inputs(data.inputs, "inputs", columns)
+    labels, targets = _targets(data)
+    groups = None if data.groups is None else as_labels(data.groups, "groups")
+    if limit is not None:
+        rows = _limited_rows(targets, data.task, _checked_limit(limit, len(inputs)))
+        inputs, targets = inputs[rows], targets[rows]
+        groups = None if groups is None else groups[rows]
+    own_test = 0
+    if data.test is not None:
+        test_inputs, test_targets = _test_part(data, inputs, targets, labels, columns)
+        inputs, targets = np.concatenate([inputs, test_inputs]), np.concatenate([targets, test_targets])
+        own_test = len(test_inputs)
+    spec = _spec(inputs, targets, labels, cast("Task", data.task))
+    digest = _digest([inputs, targets, groups], (own_test, labels, spec))
+    return Prepared(inputs, targets, labels, groups, own_test, spec, digest, columns)
+
+
+def _load(dataset: object) -> Dataset:
+    data = dataset() if callable(dataset) else dataset
+    if isinstance(data, Dataset):
+        return data
+    what = "the data's callable returns no Dataset" if callable(dataset) else "data is no Dataset"
+    raise InputError(what, type(data), "Give a tuner.Dataset, or a callable without arguments that returns one.")
+
+
+def _columns(data: Dataset) -> Columns:
+    names = getattr(data.inputs, "columns", None) if data.columns is None else data.columns
+    if names is None:
+        return None
+    width = np.shape(data.inputs)[1:]
+    if width != (len(names),):
+        raise InputError("columns do not fit the inputs", f"{len(names)} names", f"One example has shape {width}.")
+    return tuple(str(name) for name in names)
+
+
+def _inputs(values: Any, name: str, columns: Columns) -> NDArray[Any]:
+    array = as_numbers(values, name, columns)
+    if array.size == 0:
+        raise InputError(f"{name} are empty", f"shape {array.shape}", "Give at least one example and one column.")
+    if array.ndim == 1:
+        fix = "The example axis comes first: reshape a single column to [rows, 1]."
+        raise InputError(f"{name} have one axis", f"shape {array.shape}", fix)
+    is_image = array.dtype == np.uint8 and array.ndim > 2
+    return array if is_image else array.astype(np.float64, copy=False)
+
+
+def _targets(data: Dataset) -> tuple[tuple[Any, ...] | None, NDArray[Any]]:
+    if data.task == "regression":
+        return None, _numbers(data.targets, "targets")
+    values = _classes(data.targets, "targets")
+    labels = tuple(np.unique(values).tolist())
+    if len(labels) < 2:
+        raise InputError("classification with a single class", labels[0], "Give examples of at least two classes.")
+    return labels, _codes(values, labels)
+
+
+def _numbers(values: Any, name: str) -> NDArray[np.float64]:
+    array = as_numbers(values, name).astype(np.float64)
+    if array.ndim > 2:
+        raise InputError(f"{name} have too many axes", f"shape {array.shape}", "Give [rows] or [rows, outputs].")
+    return array.reshape(len(array), -1)
+
+
+def _classes(values: Any, name: str) -> NDArray[Any]:
+    array = as_labels(values, name)
+    if array.dtype.kind != "f":
+        return array
+    fractional = ~np.isfinite(array) | (array != np.round(array))
+    if fractional.any():
+        row = int(np.argmax(fractional))
+        fix = "Classes are text, integers or booleans. If these are quantities, set task='regression'."
+        raise InputError(f"{name}: no class in {place((row,))}", float(array[row]), fix)
+    return array.astype(np.int64)
+
+
+def _codes(values: NDArray[Any], labels: tuple[Any, ...]) -> NDArray[np.int32]:
+    index = {label: code for code, label in enumerate(labels)}
+    unique, inverse = np.unique(values, return_inverse=True)
+    for label in unique.tolist():
+        if label not in index:
+            fix = f"The other rows know {', '.join(map(repr, labels[:10]))}. Drop such test rows, or add training rows."
+            raise InputError("the test part has a class that no other row has", repr(label), fix)
+    return np.asarray([index[label] for label in unique.tolist()], dtype=np.int32)[inverse]
+
+
+def _test_part(
+    data: Dataset, inputs: NDArray[Any], targets: NDArray[Any], labels: tuple[Any, ...] | None, columns: Columns
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    values, given = data.test
+    test_inputs = _inputs(values, "test inputs", columns)
+    if test_inputs.shape[1:] != inputs.shape[1:] or test_inputs.dtype != inputs.dtype:
+        form = f"{test_inputs.dtype} {test_inputs.shape[1:]}"
+        fix = f"The other rows are {inputs.dtype} {inputs.shape[1:]}: make them alike."
+        raise InputError("one example of the test part has another form", form, fix)
+    if labels is not None:
+        return test_inputs, _codes(_classes(given, "test targets"), labels)
+    test_targets = _numbers(given, "test targets")
+    if test_targets.shape[1] != targets.shape[1]:
+        fix = f"The other rows have {targets.shape[1]}."
+        raise InputError("the test part has another number of target columns", test_targets.shape[1], fix)
+    return test_inputs, test_targets
+
+
+def _checked_limit(limit: object, rows: int) -> int:
+    if not is_whole(limit) or not 1 <= limit <= rows:
+        raise InputError("limit is no possible number of rows", limit, f"Take 1 to {rows}, or leave it out.")
+    return int(limit)
+
+
+def _limited_rows(targets: NDArray[Any], task: str, limit: int) -> NDArray[np.int64]:
+    """Row numbers in ascending order; a smaller limit takes a subset, and no class is lost while limit >= classes."""
+    order = np.random.default_rng(_LIMIT_SEED).permutation(len(targets))
+    if task == "classification":
+        codes = targets[order]
+        counts = np.bincount(codes)
+        by_class = np.argsort(codes, kind="stable")
+        rank = np.empty(len(codes), dtype=np.int64)
+        rank[by_class] = np.arange(len(codes)) - (np.cumsum(counts) - counts)[codes[by_class]]
+        order = order[np.argsort(rank / counts[codes], kind="stable")]
+    return np.sort(order[:limit])
+
+
+def _spec(inputs: NDArray[Any], targets: NDArray[Any], labels: tuple[Any, ...] | None, task: Task) -> Spec:
+    outputs = targets.shape[1] if labels is None else 1 if len(labels) == 2 else len(labels)
+    return Spec(tuple(inputs.shape[1:]), outputs, task)
+
+
+def _digest(arrays: Iterable[NDArray[Any] | None], rest: object) -> str:
+    digest = hashlib.sha256(repr(rest).encode())
+    for array in arrays:
+        if array is None:
+            digest.update(b"none")
+            continue
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()

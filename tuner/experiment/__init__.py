@@ -1,0 +1,24 @@
+"""Experiments: what is tuned, how a file defines it, and what can be checked before anything is trained."""
+
+from tuner.experiment.arrays import arrays_of
+from tuner.experiment.checking import Checked, check, note_on_static
+from tuner.experiment.definition import Experiment
+from tuner.experiment.fingerprint import Fingerprint, changes, fingerprint
+from tuner.experiment.loading import Source, load_experiment
+from tuner.experiment.overrides import override
+from tuner.experiment.sampling import resolve
+
+__all__ = [
+    "Checked",
+    "Experiment",
+    "Fingerprint",
+    "Source",
+    "arrays_of",
+    "changes",
+    "check",
+    "fingerprint",
+    "load_experiment",
+    "note_on_static",
+    "override",
+    "resolve",
+]

@@ -1,0 +1,192 @@
+"""Everything that can be checked of an experiment without training it."""
+
+import difflib
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from optuna.distributions import BaseDistribution
+
+from tuner.errors import InputError, nearest
+from tuner.experiment.definition import Experiment
+from tuner.experiment.sampling import DRAWS, sampled
+from tuner.hyperparameters import Elastic, Signature, Width, split
+from tuner.lanes.arrays import Arrays
+from tuner.lanes.placement import caps_between
+from tuner.training.lane import Recipe, apply
+from tuner.training.settings import FLOATS, SETTINGS, check_settings
+
+_NEEDS_A_VALUE = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+    jax.errors.UnexpectedTracerError,
+)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check found.
+
+    static: paths of floats that the model needs as constants. reads_all: the model took all names at once (``**``).
+    programs: that the trials can need at most, by the values that the draws showed; None where floats are static.
+    distributions: what the search space draws from.
+    failure: what the model raised where no draw could be built.
+    """
+
+    static: frozenset[str]
+    reads_all: bool
+    programs: int | None
+    distributions: Mapping[str, BaseDistribution]
+    failure: Exception | None
+
+
+class _Reading(Mapping[str, Any]):
+    """Hyperparameters that remember which of their names were read."""
+
+    def __init__(self, values: Mapping[str, Any], log: "_Log") -> None:
+        self._values, self._log = values, log
+
+    def __getitem__(self, name: str) -> Any:
+        self._log.read.add(name)
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self._log.all = True
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+class _Log:
+    def __init__(self) -> None:
+        self.read: set[str] = set()
+        self.all = False
+
+
+def check(experiment: Experiment, arrays: Arrays) -> Checked:
+    """Check search space and model of an experiment on seeded draws, each range's ends and every category.
+
+    Raises:
+        InputError: the search space fails, a value breaks a rule, a name is read by nothing, or the model's output
+            has the wrong shape.
+    """
+    draws, distributions = sampled(experiment.search_space)
+    for draw in draws:
+        check_settings(draw, arrays.smallest_fold)
+    log = _Log()
+    model = experiment.model
+    watched = replace(
+        _recipe(experiment, arrays, Signature(())), model=lambda values, *rest: model(_Reading(values, log), *rest)
+    )
+    static, failures, signatures = _trace_all(draws, watched)
+    failure = failures[0] if len(failures) == len(signatures) else None
+    unread = set() if log.all else {name for draw in draws for name in draw} - log.read - SETTINGS.keys()
+    if failure is not None:  # the model stopped early: only a name that it missed speaks of a wrong one
+        unread = set(difflib.get_close_matches(str(failure.args[0]), unread)) if isinstance(failure, KeyError) else set()
+    _refuse_unread(unread, log.read)
+    programs = None if static else _most_programs(draws)
+    return Checked(static, log.all, programs, distributions, failure)
+
+
+def note_on_static(checked: Checked, trials: int | None = None) -> str | None:
+    """One sentence on floats that are constants of programs; None where there are none."""
+    if not checked.static:
+        return None
+    many = f"{trials} trials can need {trials} programs" if trials else "N trials can need N programs"
+    return (
+        f"the model needs the value of {', '.join(sorted(checked.static))} while it is built or called, so each value "
+        f"is compiled on its own: {many}. Layers of tuner.nn (Dropout, say) take it as a number and share programs."
+    )
+
+
+def _recipe(experiment: Experiment, arrays: Arrays, signature: Signature) -> Recipe:
+    return Recipe(experiment.model, arrays.spec, signature)
+
+
+def _trace_all(
+    draws: Iterable[Mapping[str, Any]], recipe: Recipe
+) -> tuple[frozenset[str], list[Exception], set[Signature]]:
+    static: frozenset[str] = frozenset()
+    failures: list[Exception] = []
+    seen: set[Signature] = set()
+    for draw in draws:
+        signature = split(draw, floats=FLOATS).signature
+        if signature in seen:
+            continue
+        seen.add(signature)
+        try:
+            static |= _static_floats(draw, recipe)
+        except InputError:
+            raise
+        except Exception as error:  # noqa: BLE001  a user's model may raise anything; its trials will say so
+            failures.append(error)
+    return static, failures, seen
+
+
+def _static_floats(draw: Mapping[str, Any], recipe: Recipe) -> frozenset[str]:
+    """The floats whose values the model needs: none, or those that fail where they alone are traced."""
+    if _traces(draw, recipe, frozenset()):
+        return frozenset()
+    floats = frozenset(split(draw, floats=FLOATS).numbers) - set(split(draw, floats=FLOATS).signature.sizes)
+    alone = frozenset(path for path in floats if not _traces(draw, recipe, floats - {path}))
+    if not alone or not _traces(draw, recipe, alone):
+        _trace(draw, recipe, floats)  # raises what the model raises even so
+    return alone
+
+
+def _traces(draw: Mapping[str, Any], recipe: Recipe, static: frozenset[str]) -> bool:
+    try:
+        _trace(draw, recipe, static)
+    except _NEEDS_A_VALUE:
+        return False
+    return True
+
+
+def _trace(draw: Mapping[str, Any], recipe: Recipe, static: frozenset[str]) -> None:
+    """Build the model and pass a batch through it, in training and in evaluation, without computing anything."""
+    recipe = replace(recipe, signature=split(draw, floats=FLOATS, static=static).signature)
+    abstract = recipe.abstract
+    batch = jax.ShapeDtypeStruct((2, *recipe.spec.input_shape), jnp.result_type(float))
+    for graph in (abstract.training, abstract.evaluation):
+        outputs, _ = jax.eval_shape(lambda values, inputs, graph=graph: apply(graph, values, inputs), abstract.values, batch)
+        _check_shape(outputs, recipe)
+
+
+def _check_shape(outputs: Any, recipe: Recipe) -> None:
+    expected = (2, recipe.spec.outputs)
+    shape = getattr(outputs, "shape", None)
+    if shape != expected:
+        raise InputError(
+            f"the model's output for a batch of 2 examples must have shape {expected}",
+            str(shape or type(outputs).__name__),
+            f"Let its last layer have spec.outputs = {recipe.spec.outputs} units, one row an example.",
+        )
+
+
+def _most_programs(draws: Iterable[Mapping[str, Any]]) -> int:
+    """The static values seen in each place times the caps in use between the smallest and the largest size."""
+    values: dict[str, set[Any]] = {}
+    sizes: dict[str, list[Width]] = {}
+    for draw in draws:
+        parts = split(draw, floats=FLOATS)
+        for path, slot in parts.signature.leaves():
+            if isinstance(slot, Elastic):
+                sizes.setdefault(path, []).append(Width(int(parts.numbers[path]), slot.cap))
+            else:
+                values.setdefault(path, set()).add(slot)
+    caps = [caps_between(widths) for widths in sizes.values()]
+    return math.prod(len(seen) for seen in values.values()) * math.prod(caps)
+
+
+def _refuse_unread(unread: set[str], read: set[str]) -> None:
+    for name in sorted(unread):
+        raise InputError(
+            f"nothing reads the hyperparameter that the search space returns (looked at {DRAWS} draws)",
+            name,
+            nearest(name, read | SETTINGS.keys()),
+        )

@@ -1,0 +1,136 @@
+"""The data set and its folds as the arrays that programs take as arguments, and the order in which rows are seen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tuner.data import Prepared, Spec, Statistics
+from tuner.nn.random import counter_bits, key_words
+from tuner.training.lane import Data, Fold
+
+_EVALUATION_ROWS = 1024  # rows of one evaluation batch at most: bounds the memory of large validation sets
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """The rows that one lane trains on and is evaluated on, and the statistics of the former."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    statistics: Statistics
+
+
+@dataclass(frozen=True, eq=False)
+class Arrays:
+    """A data set and its folds, ready for programs.
+
+    Args:
+        prepared: the data.
+        folds: the parts that the folds of every trial train on.
+        final: all rows that are not test data, evaluated on the test rows.
+        epochs: of a training.
+    """
+
+    prepared: Prepared
+    folds: Sequence[Part]
+    final: Part
+    epochs: int
+
+    @property
+    def spec(self) -> Spec:
+        """What the data is."""
+        return self.prepared.spec
+
+    @cached_property
+    def data(self) -> Data:
+        """The rows on the device, once."""
+        inputs, targets = self.prepared.inputs, self.prepared.targets
+        float_type = jnp.result_type(float)
+        if inputs.dtype.kind == "f":
+            inputs = inputs.astype(float_type)
+        if targets.dtype.kind == "f":
+            targets = targets.astype(float_type)
+        return Data(jax.device_put(inputs), jax.device_put(targets))
+
+    @property
+    def smallest_fold(self) -> int:
+        """Training rows of the smallest fold."""
+        return min(len(part.train) for part in self.folds)
+
+    def steps(self, part: Part, batch_size: int) -> int:
+        """Steps of an epoch: the last batch is filled up, so every row is seen."""
+        return -(-len(part.train) // batch_size)
+
+    def most_steps(self, batch_size: int) -> int:
+        """Steps of the longest epoch, the final training's among them."""
+        return max(self.steps(part, batch_size) for part in [*self.folds, self.final])
+
+    def uneven(self, batch_size: int) -> bool:
+        """Whether folds take different numbers of steps."""
+        return len({self.steps(part, batch_size) for part in self.folds}) > 1
+
+    @cached_property
+    def evaluation_shape(self) -> tuple[int, int]:
+        """(batches, rows a batch) that hold every part's validation rows."""
+        rows = min(max(len(part.validation) for part in self.folds), _EVALUATION_ROWS)
+        return max(self.batches(part, rows) for part in [*self.folds, self.final]), rows
+
+    def batches(self, part: Part, rows: int | None = None) -> int:
+        """Batches that a part's evaluation takes."""
+        return -(-len(part.validation) // (rows or self.evaluation_shape[1]))
+
+    def stacked(self, parts: Sequence[Part], batch_size: int) -> Fold:
+        """The parts as one ``Fold`` with a leading axis, numpy."""
+        return jax.tree.map(lambda *leaves: np.stack(leaves), *(self._fold(part, batch_size) for part in parts))
+
+    def _fold(self, part: Part, batch_size: int) -> Fold:
+        float_type, (batches, rows) = jnp.result_type(float), self.evaluation_shape
+        padded = np.zeros(batches * rows, np.int32)
+        padded[: len(part.validation)] = part.validation
+        weights = (np.arange(batches * rows) < len(part.validation)).astype(float_type)
+        steps, stats = self.steps(part, batch_size), part.statistics
+        return Fold(
+            mean=np.asarray(stats.mean, float_type),
+            scale=np.asarray(stats.scale, float_type),
+            target_mean=np.asarray(stats.target_mean, float_type),
+            target_scale=np.asarray(stats.target_scale, float_type),
+            steps=np.int32(steps),
+            total_steps=np.int32(steps * self.epochs),
+            rows=padded.reshape(batches, rows),
+            weights=weights.reshape(batches, rows),
+        )
+
+
+def lane_key(seed: int, trial: int, fold: int) -> Any:
+    """The random key of a lane, a function of (study seed, trial number, fold) alone."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), trial), fold)
+
+
+def order_words(key: Any) -> np.ndarray:
+    """The two words that a lane's data order is drawn from."""
+    return np.asarray(key_words(jax.random.fold_in(key, 3)))
+
+
+def epoch_order(words: np.ndarray, epoch: int, rows: np.ndarray, steps: int, batch_size: int) -> np.ndarray:
+    """The rows of each step of an epoch: a permutation, the last batch filled up from its start.
+
+    Rows are sorted by random bits of (key, epoch, row's place), so the order depends on nothing else.
+
+    Args:
+        words: uint32, shape (2,).
+        epoch: counted from 0.
+        rows: int32, the training rows.
+        steps: of the epoch.
+        batch_size: rows a step.
+
+    Returns:
+        int32, shape (steps, batch_size).
+    """
+    bits = counter_bits(words, np.asarray([epoch]), np.arange(len(rows)))[0]
+    permutation = rows[np.argsort(bits, kind="stable")]
+    return np.resize(permutation, (steps, batch_size))

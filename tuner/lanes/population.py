@@ -1,0 +1,120 @@
+"""A population: the lanes that one program trains together, and which trial sits in which slot."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tuner.lanes.arrays import Arrays, Part, epoch_order, lane_key, order_words
+from tuner.lanes.placement import first_free
+from tuner.lanes.program import Program
+from tuner.training.lane import Bounds, Lane, initial_values
+
+
+@dataclass
+class Seat:
+    """Where a trial's lanes are, the words of their data orders, kernel entries and those in use, epochs trained."""
+
+    chunk: int
+    place: int
+    words: Sequence[np.ndarray]
+    weights: int
+    weights_in_use: int
+    epoch: int = 0
+
+
+class Population:
+    """Trials that share a program, in as many chunks as they need.
+
+    Args:
+        program: what trains them.
+        arrays: the data.
+        parts: what each lane of a trial trains on, one a fold.
+        seed: the study's.
+    """
+
+    def __init__(self, program: Program, arrays: Arrays, parts: Sequence[Part], seed: int) -> None:
+        self.program = program
+        self.seats: dict[int, Seat] = {}
+        self._arrays, self._parts, self._seed = arrays, parts, seed
+        layout = program.layout
+        self._chunks: dict[int, Lane] = {}
+        self._folds = jax.device_put(arrays.stacked(list(parts) * layout.trials, layout.batch_size))
+        self._bounds = self._loop_bounds()
+
+    @property
+    def lanes_run(self) -> int:
+        """Lanes that an epoch trains, busy or not."""
+        return len(self._chunks) * self.program.layout.lanes
+
+    def insert(self, trial: int, numbers: Mapping[str, float]) -> None:
+        """Start a trial, its values drawn from (study seed, trial number, fold)."""
+        recipe, layout = self.program.recipe, self.program.layout
+        keys = [lane_key(self._seed, trial, fold) for fold in range(layout.folds)]
+        values = _stack([initial_values(recipe, numbers, key) for key in keys])
+        chunk, place = first_free({(seat.chunk, seat.place) for seat in self.seats.values()}, layout.trials)
+        state = self._chunks[chunk] if chunk in self._chunks else self.program.empty()
+        self._chunks[chunk] = self.program.insert(state, place, values, numbers)
+        words = [order_words(key) for key in keys]
+        self.seats[trial] = Seat(chunk, place, words, *_weights(values.parameters))
+
+    def remove(self, trial: int) -> None:
+        """Free a trial's lanes, and its chunk if that is empty."""
+        chunk = self.seats.pop(trial).chunk
+        if all(seat.chunk != chunk for seat in self.seats.values()):
+            del self._chunks[chunk]
+
+    def advance(self) -> dict[int, Any]:
+        """Dispatch one epoch of every trial; returns each chunk's results as device arrays, leading axis (lanes,)."""
+        results = {}
+        for chunk, state in self._chunks.items():
+            orders = self._orders(chunk)
+            self._chunks[chunk], results[chunk] = self.program.advance(
+                state, self._arrays.data, self._folds, orders, self._bounds
+            )
+        for seat in self.seats.values():
+            seat.epoch += 1
+        return results
+
+    def results_of(self, trial: int, results: Mapping[int, Any]) -> Any:
+        """A trial's part of fetched results, leading axis (folds,)."""
+        seat, folds = self.seats[trial], self.program.layout.folds
+        lanes = slice(seat.place * folds, (seat.place + 1) * folds)
+        return jax.tree.map(lambda leaf: leaf[lanes], results[seat.chunk])
+
+    def _orders(self, chunk: int) -> np.ndarray:
+        layout = self.program.layout
+        orders = np.zeros((layout.trials, layout.folds, layout.steps, layout.batch_size), np.int32)
+        for seat in self.seats.values():
+            if seat.chunk == chunk:
+                for fold, (part, words) in enumerate(zip(self._parts, seat.words, strict=True)):
+                    steps = self._arrays.steps(part, layout.batch_size)
+                    order = epoch_order(words, seat.epoch, part.train, steps, layout.batch_size)
+                    orders[seat.place, fold, :steps] = order
+        return orders.reshape(layout.lanes, layout.steps, layout.batch_size)
+
+    def _loop_bounds(self) -> Bounds:
+        batch_size = self.program.layout.batch_size
+        steps = [self._arrays.steps(part, batch_size) for part in self._parts]
+        batches = max(self._arrays.batches(part) for part in self._parts)
+        most = np.int32(max(steps)) if self.program.layout.uneven else None
+        return Bounds(np.int32(min(steps)), most, np.int32(batches))
+
+
+def _weights(parameters: Any) -> tuple[int, int]:
+    """Entries of all kernels, and those that are not masked: masked ones are drawn as zeros, others never are."""
+    kernels = [leaf for leaf in jax.tree.leaves(parameters) if leaf.ndim >= 3]  # the folds' axis comes first
+    in_use = [int(np.count_nonzero(kernel)) or kernel.size for kernel in kernels]
+    return sum(kernel.size for kernel in kernels), sum(in_use)
+
+
+def _stack(trees: Sequence[Any]) -> Any:
+    def stack(*leaves: Any) -> Any:
+        if jnp.issubdtype(leaves[0].dtype, jax.dtypes.prng_key):
+            return jnp.stack(leaves)
+        return np.stack([np.asarray(leaf) for leaf in leaves])
+
+    return jax.tree.map(stack, *trees)

@@ -1,0 +1,68 @@
+"""What a check found, in words and as JSON."""
+
+from typing import Any
+
+from tuner.experiment import Checked, Experiment, arrays_of, check, note_on_static
+
+
+def checked_as_json(experiment: Experiment) -> dict[str, Any]:
+    """Check an experiment.
+
+    Raises:
+        InputError: something is wrong with it.
+    """
+    arrays = arrays_of(experiment)
+    checked = check(experiment, arrays)
+    return {
+        "experiment": experiment.name,
+        "task": arrays.spec.task,
+        "rows": {
+            "training": [len(part.train) for part in arrays.folds],
+            "validation": [len(part.validation) for part in arrays.folds],
+            "test": len(arrays.final.validation),
+        },
+        "input_shape": list(arrays.spec.input_shape),
+        "outputs": arrays.spec.outputs,
+        "labels": None if arrays.prepared.labels is None else [str(label) for label in arrays.prepared.labels],
+        "metric": experiment.metric,
+        "search_space": {name: str(distribution) for name, distribution in checked.distributions.items()},
+        "programs_at_most": checked.programs,
+        "static": sorted(checked.static),
+        "reads_all": checked.reads_all,
+        "notes": _notes(checked),
+        "failure": None if checked.failure is None else f"{type(checked.failure).__name__}: {checked.failure}",
+    }
+
+
+def checked_as_text(experiment: Experiment) -> str:
+    """Check an experiment; what was found, in words.
+
+    Raises:
+        InputError: something is wrong with it.
+    """
+    found = checked_as_json(experiment)
+    rows = found["rows"]
+    lines = [
+        f"experiment {found['experiment']}: a {found['task']}, {experiment.epochs} epochs on {len(rows['training'])} folds",
+        f"  rows        {rows['training'][0]} to train on, {rows['validation'][0]} to validate (first fold), "
+        f"{rows['test']} for the test",
+        f"  examples    shape {tuple(found['input_shape'])}, {found['outputs']} outputs",
+        *(f"  {name:<10}  {distribution}" for name, distribution in found["search_space"].items()),
+        f"  programs    {_programs(found['programs_at_most'])}",
+        *(f"note: {note}" for note in found["notes"]),
+    ]
+    return "\n".join(lines)
+
+
+def _programs(most: int | None) -> str:
+    return "one for each value of a static float" if most is None else f"{most} at most, whatever the number of trials"
+
+
+def _notes(checked: Checked) -> list[str]:
+    notes = [note_on_static(checked)]
+    if checked.reads_all:
+        notes.append("the model reads all hyperparameters at once (**), so a misspelt name cannot be found")
+    if checked.failure is not None:
+        kind = type(checked.failure).__name__
+        notes.append(f"the model raises for every draw, so every trial will fail: {kind}: {checked.failure}")
+    return [note for note in notes if note]

@@ -1,0 +1,81 @@
+"""A study's result in words, for the terminal."""
+
+from collections.abc import Iterable, Mapping
+from statistics import mean
+from typing import Any
+
+from tuner.study import DEFAULT_STORAGE, DEFAULT_TRACKING, BestTrial, StudyResult
+
+_PHASES = {
+    "startup": "starting up",
+    "compile_wait": "waiting for compilers",
+    "device_wait": "training",
+    "ask_tell": "asking, reporting, telling",
+    "tracking_wait": "waiting for tracking",
+    "other": "other",
+}
+
+
+def summary(result: StudyResult, storage: str = DEFAULT_STORAGE) -> str:
+    """The result: trials, the best one with its folds, the cost, and the commands that come next."""
+    lines = [f"study {result.study.study_name}", f"  trials      {_trials(result.trials)}"]
+    lines += _best(result.best, result.memory.metric) if result.best else ["  best        no trial is complete"]
+    lines += _cost(result.cost) if result.cost else []
+    lines += ["", "next:", *(f"  {command}" for command in _next(result, storage))]
+    return "\n".join(lines)
+
+
+def table(results: Iterable[StudyResult]) -> str:
+    """One line a study."""
+    rows = [("STUDY", "TRIALS", "BEST", "METRIC", "EXPERIMENT")]
+    for result in results:
+        best = "-" if result.best is None else f"{result.best.value:.4f}"
+        ended = sum(result.trials[state] for state in ("complete", "pruned", "failed"))
+        rows.append((result.study.study_name, str(ended), best, result.memory.metric, result.as_json()["experiment"]))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def _trials(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "none"
+
+
+def _best(best: BestTrial, metric: str) -> list[str]:
+    folds = " ".join(f"{value:.4f}" for value in best.fold_values)
+    lines = [
+        f"  best        trial {best.number}: {metric} {best.value:.4f}, the mean over its folds at the last epoch",
+        f"  folds       {folds}  (best mean in epoch {best.best_epoch})",
+    ]
+    if best.test:
+        spread = f"{min(best.test):.4f} to {max(best.test):.4f} over {len(best.test)} seeds"
+        lines.append(f"  test        {metric} {mean(best.test):.4f} ({spread}), refit on all that is not test data")
+    lines += [f"  {'with' if not index else '':<10}  {line}" for index, line in enumerate(_values(best.hyperparameters))]
+    return lines
+
+
+def _values(hyperparameters: Mapping[str, Any]) -> list[str]:
+    width = max((len(name) for name in hyperparameters), default=0)
+    return [f"{name:<{width}}  {_short(value)}" for name, value in hyperparameters.items()]
+
+
+def _short(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _cost(cost: Mapping[str, Any]) -> list[str]:
+    phases = ", ".join(f"{words} {cost[phase]:.1f}" for phase, words in _PHASES.items() if cost[phase] >= 0.05)
+    return [
+        f"  cost        {cost['wall_seconds']:.1f} s: {phases}",
+        f"  programs    {cost['programs']} used, {cost['compilations']} compilations, "
+        f"occupancy {cost['occupancy']:.0%}, mask tax {cost['mask_tax']:.0%}",
+    ]
+
+
+def _next(result: StudyResult, storage: str) -> list[str]:
+    elsewhere = "" if storage == DEFAULT_STORAGE else f" --storage {storage}"
+    uri = result.memory.tracking_uri
+    tracking = "" if uri is None or uri.endswith("/" + DEFAULT_TRACKING.rpartition("/")[2]) else f" --tracking-uri {uri}"
+    commands = [] if uri is None else [f"tuner ui{tracking}"]
+    if result.memory.file is not None:
+        commands.append(f"tuner resume {result.study.study_name}{elsewhere}")
+    return commands

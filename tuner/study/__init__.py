@@ -1,0 +1,27 @@
+"""Studies: the loop, the database, resume, and the plain Optuna objective."""
+
+from tuner.study.objective import Objective
+from tuner.study.opening import all_results, load_study, memory_of_study
+from tuner.study.options import DEFAULT_STORAGE, DEFAULT_TRACKING, DEFAULT_TRIALS, Options
+from tuner.study.result import BestTrial, StudyResult, result_of
+from tuner.study.run import resume_study, run, run_study
+from tuner.study.session import Interrupted, StudyFailed
+
+__all__ = [
+    "DEFAULT_STORAGE",
+    "DEFAULT_TRACKING",
+    "DEFAULT_TRIALS",
+    "BestTrial",
+    "Interrupted",
+    "Objective",
+    "Options",
+    "StudyFailed",
+    "StudyResult",
+    "all_results",
+    "load_study",
+    "memory_of_study",
+    "result_of",
+    "resume_study",
+    "run",
+    "run_study",
+]

@@ -1,0 +1,225 @@
+"""The loop of a study: ask, place, advance, report, prune, tell, refill, round after round.
+
+A round is one epoch of every running trial. Its results are looked at in the order of trial numbers, all are reported
+before any is judged, and asking depends on nothing but what was told: the same seed and number of parallel trials
+give the same study, however long anything takes.
+"""
+
+import logging
+import math
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import numpy as np
+import optuna
+from optuna.trial import TrialState
+
+from tuner.errors import InputError
+from tuner.experiment import Experiment, resolve
+from tuner.lanes.engine import Engine, EpochResult
+from tuner.study.ledger import Ledger
+from tuner.study.pruners import judges
+from tuner.study.record import HISTORY, REASON, History, jsonable, trial_record
+from tuner.study.samplers import Grid, set_generators
+from tuner.study.storage import RESOLVED, Storage, allow_stop, is_stopped, report_epochs, requeue, set_attributes
+from tuner.tracking import Sink, TrialRecord
+from tuner.training.settings import check_settings
+
+Outcome = Literal["finished", "interrupted", "failed"]
+
+_FAILURES_TO_STOP = 5  # a study whose first trials all fail has a cause that the next ones share
+
+log = logging.getLogger("tuner")
+
+
+@dataclass
+class Running:
+    """A trial that has lanes."""
+
+    trial: optuna.Trial
+    started: int
+    history: History
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How far a loop goes: trials in all, side by side, the study's seed, seconds until nothing more is asked."""
+
+    trials: int
+    parallel: int
+    seed: int
+    timeout: float | None = None
+
+
+class Loop:
+    """Runs a study to its planned number of trials.
+
+    Args:
+        study: Optuna's; its trials that are waiting run first.
+        experiment: what is tuned.
+        engine: trains the trials.
+        sink: is told what happened.
+        plan: how far to go.
+        ledger: books the time.
+        interrupted: asked between steps whether to stop.
+        smallest_fold: training rows of the smallest fold.
+    """
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        experiment: Experiment,
+        engine: Engine,
+        sink: Sink,
+        plan: Plan,
+        ledger: Ledger,
+        interrupted: Callable[[], bool],
+        smallest_fold: int,
+    ) -> None:
+        self._study, self._experiment, self._engine, self._sink = study, experiment, engine, sink
+        self._storage = cast(Storage, study._storage)
+        self._plan, self._ledger, self._interrupted, self._smallest_fold = plan, ledger, interrupted, smallest_fold
+        self._running: dict[int, Running] = {}
+        self._deadline = math.inf if plan.timeout is None else time.monotonic() + plan.timeout
+        states = [trial.state for trial in study.get_trials(deepcopy=False)]
+        self._waiting = [number for number, state in enumerate(states) if state == TrialState.WAITING]
+        self._created = len(states)
+        self._ended = sum(state.is_finished() for state in states)
+        self._succeeded = sum(state in {TrialState.COMPLETE, TrialState.PRUNED} for state in states)
+        self._total = min(plan.trials, len(study.sampler)) if isinstance(study.sampler, Grid) else plan.trials
+        self.last_reason: str | None = None
+        allow_stop(study)
+
+    def run(self) -> Outcome:
+        """Go on until the study holds its trials, time is up, or it is interrupted.
+
+        Trials that are running when it stops early go back to waiting.
+        """
+        try:
+            while True:
+                self._refill()
+                self._seat()
+                if self._hopeless:
+                    return "failed"
+                if self._interrupted():
+                    return "interrupted"
+                if not self._running:
+                    return "finished"
+                self._round()
+        finally:
+            self._put_back()
+
+    @property
+    def _hopeless(self) -> bool:
+        return self._succeeded == 0 and self._ended >= min(_FAILURES_TO_STOP, self._total)
+
+    def _may_ask(self) -> bool:
+        return (
+            len(self._running) < self._plan.parallel
+            and self._ended + len(self._running) < self._total
+            and time.monotonic() < self._deadline
+            and not is_stopped(self._study)
+            and not self._interrupted()
+            and not self._hopeless
+        )
+
+    def _refill(self) -> None:
+        while self._may_ask():
+            with self._ledger.phase("ask_tell"):
+                self._ask()
+
+    def _ask(self) -> None:
+        number = self._waiting.pop(0) if self._waiting else self._created
+        self._created = max(self._created, number + 1)
+        set_generators(self._study.sampler, self._plan.seed, number)
+        trial = self._study.ask()
+        self._running[trial.number] = Running(trial, int(time.time() * 1000), History(self._experiment.metric))
+        try:
+            hyperparameters = resolve(self._experiment.search_space, trial)
+            check_settings(hyperparameters, self._smallest_fold)
+            self._engine.add(trial.number, hyperparameters)
+        except InputError as error:
+            self._fail(trial.number, str(error))
+            return
+        set_attributes(self._storage, trial._trial_id, {RESOLVED: jsonable(hyperparameters)})
+        with self._ledger.phase("tracking_wait"):
+            self._sink.trial_started(
+                TrialRecord(trial.number, "running", dict(trial.params), self._running[trial.number].started)
+            )
+
+    def _seat(self) -> None:
+        with self._ledger.phase("compile_wait"):
+            failures = self._engine.seat()
+        for number, error in failures.items():
+            log.error("trial %d: the model raises\n%s", number, "".join(traceback.format_exception(error)))
+            with self._ledger.phase("ask_tell"):
+                self._fail(number, f"the model raises {type(error).__name__}: {error}")
+
+    def _round(self) -> None:
+        with self._ledger.phase("device_wait"):
+            results = self._engine.advance()
+        with self._ledger.phase("ask_tell"):
+            metric = self._experiment.metric
+            reasons = {number: reason for number, r in results.items() if (reason := divergence(r, metric))}
+            for number, result in results.items():
+                self._running[number].history.add(result.metrics, result.train_loss)
+            self._report({number: result for number, result in results.items() if number not in reasons})
+            for number, result in results.items():
+                self._decide(number, result.epoch, reasons.get(number))
+
+    def _report(self, results: dict[int, EpochResult]) -> None:
+        reports = []
+        for number, result in results.items():
+            running = self._running[number]
+            reports.append((running.trial._trial_id, result.epoch, running.history.values[-1]))
+            with self._ledger.phase("tracking_wait"):
+                self._sink.epoch(number, result.epoch, running.history.epochs()[-1])
+        report_epochs(self._storage, reports)
+
+    def _decide(self, number: int, epoch: int, divergence: str | None) -> None:
+        if divergence:
+            log.warning("trial %d failed: %s", number, divergence)
+            self._engine.remove(number)
+            self._fail(number, divergence)
+        elif epoch == self._experiment.epochs:
+            self._engine.remove(number)
+            self._end(number, TrialState.COMPLETE, value=self._running[number].history.values[-1])
+        elif judges(self._study.pruner, epoch) and self._running[number].trial.should_prune():
+            self._engine.remove(number)
+            self._end(number, TrialState.PRUNED, reason=f"pruned after epoch {epoch}")
+
+    def _fail(self, number: int, reason: str) -> None:
+        self.last_reason = reason
+        self._end(number, TrialState.FAIL, reason=reason)
+
+    def _end(self, number: int, state: TrialState, value: float | None = None, reason: str | None = None) -> None:
+        running = self._running.pop(number)
+        history = running.history
+        attributes: dict[str, Any] = {HISTORY: {"folds": history.folds, "means": history.means}}
+        attributes |= {} if reason is None else {REASON: reason}
+        set_attributes(self._storage, running.trial._trial_id, attributes)
+        frozen = self._study.tell(running.trial, value, state)
+        self._ended += 1
+        self._succeeded += state in {TrialState.COMPLETE, TrialState.PRUNED}
+        with self._ledger.phase("tracking_wait"):
+            self._sink.trial_ended(trial_record(frozen, self._experiment.metric))
+
+    def _put_back(self) -> None:
+        for number, running in self._running.items():
+            requeue(self._storage, self._storage.get_trial(running.trial._trial_id))
+            self._sink.trial_requeued(number)
+        self._running.clear()
+        self._engine.close()
+
+
+def divergence(result: EpochResult, metric: str) -> str | None:
+    """Why a trial cannot go on: a loss, or the objective, that is no finite number; None where all are."""
+    judged = {"training loss": result.train_loss, "loss": result.metrics["loss"], metric: result.metrics[metric]}
+    for name, values in judged.items():
+        bad = np.flatnonzero(~np.isfinite(values))
+        if bad.size:
+            return f"diverged: the {name} of fold {bad[0]} is {values[bad[0]]} after epoch {result.epoch}"
+    return None

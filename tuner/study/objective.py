@@ -1,0 +1,67 @@
+"""A plain Optuna objective that gives the lanes' values, one trial at a time."""
+
+import optuna
+
+from tuner.experiment import Experiment, arrays_of, check, resolve
+from tuner.lanes.engine import Engine
+from tuner.study.loop import divergence
+from tuner.study.record import HISTORY, History, jsonable
+from tuner.study.storage import RESOLVED
+from tuner.training.settings import check_settings
+
+
+class Diverged(RuntimeError):
+    """A loss or the objective is no finite number any more."""
+
+
+class Objective:
+    """An experiment as an Optuna objective: ``study.optimize(Objective(experiment), n_trials=20)``.
+
+    One trial at a time, all its folds together. Values are those of ``tuner.run`` with the same seed, trial numbers and
+    hyperparameters; every epoch's mean over the folds is reported, and the study's own pruner is honoured.
+
+    Args:
+        experiment: what is tuned; its sampler and pruner are not used, the study's are.
+        seed: of every training.
+
+    Raises:
+        InputError: the experiment cannot be trained.
+    """
+
+    def __init__(self, experiment: Experiment, seed: int = 0) -> None:
+        self._experiment = experiment
+        arrays = arrays_of(experiment)
+        checked = check(experiment, arrays)
+        self._smallest_fold = arrays.smallest_fold
+        self._engine = Engine(experiment.model, arrays, slots=1, seed=seed, static=checked.static)
+
+    def __call__(self, trial: optuna.Trial) -> float:
+        """The mean over the folds of the metric at the last epoch.
+
+        Raises:
+            optuna.TrialPruned: the study's pruner ends the trial.
+            Diverged: a loss is no finite number.
+        """
+        hyperparameters = resolve(self._experiment.search_space, trial)
+        check_settings(hyperparameters, self._smallest_fold)
+        trial.set_user_attr(RESOLVED, jsonable(hyperparameters))
+        self._engine.add(trial.number, hyperparameters)
+        for error in self._engine.seat().values():
+            raise error
+        try:
+            return self._train(trial)
+        finally:
+            self._engine.remove(trial.number)
+
+    def _train(self, trial: optuna.Trial) -> float:
+        history = History(self._experiment.metric)
+        for epoch in range(1, self._experiment.epochs + 1):
+            result = self._engine.advance()[trial.number]
+            if reason := divergence(result, self._experiment.metric):
+                raise Diverged(reason)
+            history.add(result.metrics, result.train_loss)
+            trial.report(history.values[-1], epoch)
+            if epoch < self._experiment.epochs and trial.should_prune():
+                raise optuna.TrialPruned(f"pruned after epoch {epoch}")
+        trial.set_user_attr(HISTORY, {"folds": history.folds, "means": history.means})
+        return history.values[-1]

@@ -1,0 +1,133 @@
+"""Finding, opening and creating studies in a database."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+
+from tuner.errors import InputError, nearest
+from tuner.experiment import Experiment, changes
+from tuner.study.options import Options
+from tuner.study.pruners import make_pruner
+from tuner.study.record import StudyMemory
+from tuner.study.result import StudyResult, result_of
+from tuner.study.storage import Storage, check_storage_url, open_storage, requeue, sqlite_file, without_password
+
+Say = Callable[[str], None]
+
+
+def memory_of_study(name: str, storage_url: str) -> StudyMemory:
+    """What a study remembers.
+
+    Raises:
+        InputError: it does not exist in this database, or is not tuner's.
+    """
+    study = load_study(name, storage_url)
+    memory = StudyMemory.load(study)
+    if memory is None:
+        raise InputError("the study was not made by tuner", name, "Use another --study name.")
+    return memory
+
+
+def load_study(name: str, storage_url: str) -> optuna.Study:
+    """An existing study.
+
+    Raises:
+        InputError: it does not exist; the message lists those that do.
+    """
+    storage = _existing_storage(storage_url)
+    names = [] if storage is None else sorted(optuna.get_all_study_names(storage))
+    if storage is None or name not in names:
+        known = nearest(name, names) if names else f"There is no study in {without_password(storage_url)}."
+        raise InputError("there is no study of this name", name, known)
+    return optuna.load_study(study_name=name, storage=storage)
+
+
+def all_results(storage_url: str) -> list[StudyResult]:
+    """The results of all of tuner's studies in a database, by name; none where the SQLite file does not exist."""
+    storage = _existing_storage(storage_url)
+    names = [] if storage is None else sorted(optuna.get_all_study_names(storage))
+    studies = [optuna.load_study(study_name=name, storage=storage) for name in names]
+    return [result_of(study, memory) for study in studies if (memory := StudyMemory.load(study)) is not None]
+
+
+def experiment_reference(name: str, memory: StudyMemory) -> str:
+    """Where a study's experiment file is now: where it was, or at the same place of the project you stand in.
+
+    Raises:
+        InputError: it is nowhere, or the study was started from Python.
+    """
+    if memory.file is None or memory.relative is None:
+        raise InputError(
+            "the study was started from Python, without an experiment file",
+            name,
+            f"Go on from Python: tuner.run(experiment, study={name!r}, ...).",
+        )
+    candidates = [Path(memory.file), *(folder / memory.relative for folder in (Path.cwd(), *Path.cwd().parents))]
+    for candidate in candidates:
+        if candidate.is_file():
+            return f"{candidate}:{memory.attribute}"
+    raise InputError(
+        "the study's experiment file is gone", memory.file, f"Put it back, or stand in the folder that has {memory.relative}."
+    )
+
+
+def open_study(
+    name: str,
+    experiment: Experiment,
+    memory: StudyMemory,
+    direction: str,
+    options: Options,
+    sampler: optuna.samplers.BaseSampler,
+    say: Say,
+) -> optuna.Study:
+    """Open the study of this name, or create it.
+
+    Trials that a killed process left running go back to waiting.
+
+    Raises:
+        InputError: the study belongs to another experiment, or the experiment changed.
+    """
+    storage = open_storage(options.storage)
+    pruner = make_pruner(experiment.pruner, experiment.epochs)
+    if name in optuna.get_all_study_names(storage):
+        study = optuna.load_study(study_name=name, storage=storage, sampler=sampler, pruner=pruner)
+        _check_same(study, memory, options.allow_changed, say)
+        _put_back_orphans(study, storage)
+    else:
+        study = optuna.create_study(
+            study_name=name, storage=storage, sampler=sampler, pruner=pruner, direction=direction
+        )
+    memory.save(study)
+    return study
+
+
+def _existing_storage(url: str) -> Storage | None:
+    check_storage_url(url)
+    file = sqlite_file(url)
+    return None if file is not None and not file.exists() else open_storage(url)
+
+
+def _check_same(study: optuna.Study, now: StudyMemory, allow_changed: bool, say: Say) -> None:
+    before = StudyMemory.load(study)
+    if before is None or before.experiment != now.experiment:
+        owner = "something else" if before is None else f"the experiment {before.experiment!r}"
+        raise InputError(f"the study exists and belongs to {owner}", study.study_name, "Choose another --study name.")
+    found = changes(before.fingerprint, now.fingerprint)
+    if before.seed != now.seed:
+        found.append(f"seed: {before.seed} became {now.seed}")
+    if found and not allow_changed:
+        raise InputError(
+            f"the experiment of study {study.study_name!r} changed",
+            "; ".join(found),
+            "Undo it, give --allow-changed, or start another study with --study NAME.",
+        )
+    newer = [f"{lib} {before.libraries.get(lib)} became {v}" for lib, v in now.libraries.items() if before.libraries.get(lib) != v]
+    if newer:
+        say(f"other libraries than at the study's start: {', '.join(newer)}")
+
+
+def _put_back_orphans(study: optuna.Study, storage: Storage) -> None:
+    """Put the trials that a killed process left running back to waiting."""
+    for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
+        requeue(storage, trial)

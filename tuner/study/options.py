@@ -1,0 +1,57 @@
+"""How to run a study."""
+
+from dataclasses import dataclass
+
+from tuner.errors import InputError
+from tuner.study.storage import check_storage_url
+from tuner.tracking import absolute, check_tracking_uri, without_credentials
+
+DEFAULT_STORAGE = "sqlite:///tuner.db"
+DEFAULT_TRACKING = "sqlite:///mlflow.db"
+DEFAULT_PARALLEL = 10  # TPE draws its first ten trials at random: side by side they cost it nothing
+DEFAULT_TRIALS = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How to run a study.
+
+    trials: that the study shall hold in the end. timeout: seconds until nothing more is asked. storage: an Optuna URL.
+    tracking_uri: an MLflow URI, None tracks nothing. parallel_trials: side by side, None for the default.
+    seed: of sampler and trainings. allow_changed: go on although the experiment is not what it was.
+    """
+
+    trials: int = DEFAULT_TRIALS
+    timeout: float | None = None
+    storage: str = DEFAULT_STORAGE
+    tracking_uri: str | None = DEFAULT_TRACKING
+    parallel_trials: int | None = None
+    seed: int = 0
+    allow_changed: bool = False
+
+    def check(self) -> None:
+        """Check what can be checked without touching anything.
+
+        Raises:
+            InputError: a number or address cannot be what it is.
+        """
+        for name, value, least in (("trials", self.trials, 0), ("parallel-trials", self.parallel_trials, 1)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+                raise InputError(f"--{name} must be a whole number of at least {least}", value, "Give another.")
+        if self.timeout is not None and not self.timeout > 0:
+            raise InputError("--timeout must be a number of seconds above 0", self.timeout, "Give another.")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
+            raise InputError("--seed must be a whole number from 0 to 2**32 - 1", self.seed, "Give --seed 0.")
+        check_storage_url(self.storage)
+        if self.tracking_uri is not None:
+            check_tracking_uri(self.tracking_uri)
+
+    @property
+    def parallel(self) -> int:
+        """Trials side by side."""
+        return self.parallel_trials or DEFAULT_PARALLEL
+
+    @property
+    def shown_tracking_uri(self) -> str | None:
+        """The tracking URI without credentials."""
+        return None if self.tracking_uri is None else absolute(without_credentials(self.tracking_uri))

@@ -1,0 +1,159 @@
+"""What a study remembers of itself and of its trials, as Optuna's user attributes: plain data."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from tuner.experiment import Experiment, Fingerprint, Source
+from tuner.hyperparameters import Width, plain
+from tuner.study.storage import RESOLVED
+from tuner.tracking import TrialRecord
+
+STUDY = "tuner:study"
+COST = "tuner:cost"
+COST_TOTAL = "tuner:cost_total"
+BEST = "tuner:best"
+HISTORY = "tuner:history"
+REASON = "tuner:reason"
+
+_LIBRARIES = ("tuner", "optuna", "jax", "flax", "optax", "numpy", "mlflow")
+_STATES = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "waiting",
+}
+
+
+@dataclass(frozen=True)
+class StudyMemory:
+    """What a study must remember to be resumed from nothing but its name.
+
+    file, relative, attribute: the experiment's file (absolute, and within its root) and its name there; None where the
+    study was started from Python. tracking_uri: without credentials; None where nothing is tracked.
+    """
+
+    experiment: str
+    metric: str
+    file: str | None
+    relative: str | None
+    attribute: str
+    settings: list[str]
+    seed: int
+    parallel_trials: int
+    tracking_uri: str | None
+    fingerprint: Fingerprint
+    libraries: dict[str, str] = field(default_factory=lambda: {name: version(name) for name in _LIBRARIES})
+
+    def save(self, study: optuna.Study) -> None:
+        """Store it in the study."""
+        study.set_user_attr(STUDY, asdict(self))
+
+    @classmethod
+    def load(cls, study: optuna.Study) -> "StudyMemory | None":
+        """Read it from the study; None where the study is not tuner's."""
+        stored = study.user_attrs.get(STUDY)
+        return None if stored is None else cls(**stored)
+
+
+def memory_of(
+    experiment: Experiment,
+    source: Source | None,
+    *,
+    settings: Sequence[str],
+    seed: int,
+    parallel_trials: int,
+    tracking_uri: str | None,
+    fingerprint: Fingerprint,
+) -> StudyMemory:
+    """The memory of a study that begins now."""
+    return StudyMemory(
+        experiment=experiment.name,
+        metric=experiment.metric,
+        file=None if source is None else str(source.file),
+        relative=None if source is None else str(source.file.relative_to(source.root)),
+        attribute="experiment" if source is None else source.name,
+        settings=list(settings),
+        seed=seed,
+        parallel_trials=parallel_trials,
+        tracking_uri=tracking_uri,
+        fingerprint=fingerprint,
+    )
+
+
+@dataclass
+class History:
+    """What a trial measured, by epoch: the objective on each fold, and the means of the other metrics."""
+
+    metric: str
+    folds: list[list[float]] = field(default_factory=list)
+    means: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, metrics: Mapping[str, np.ndarray], train_loss: np.ndarray) -> None:
+        """Add an epoch: each metric and the training loss over the folds."""
+        self.folds.append([float(value) for value in metrics[self.metric]])
+        others = {name: values for name, values in metrics.items() if name != self.metric}
+        for name, values in (others | {"train_loss": train_loss}).items():
+            self.means.setdefault(name, []).append(float(np.mean(values)))
+
+    @property
+    def values(self) -> list[float]:
+        """The mean over the folds of the objective, by epoch."""
+        return [float(np.mean(folds)) for folds in self.folds]
+
+    def epochs(self) -> list[dict[str, float]]:
+        """For each epoch, each metric's name and value, folds as ``accuracy/fold_0``."""
+        rows = []
+        for index, folds in enumerate(self.folds):
+            row = {self.metric: float(np.mean(folds))}
+            row |= {f"{self.metric}/fold_{number}": value for number, value in enumerate(folds)}
+            row |= {name: values[index] for name, values in self.means.items()}
+            rows.append(row)
+        return rows
+
+
+def jsonable(value: Any) -> Any:
+    """Hyperparameters as JSON takes them: a ``Width`` as its size and cap, a function as its name."""
+    if isinstance(value, Width):
+        return {"size": int(value.size), "cap": value.cap}
+    if isinstance(value, Mapping):
+        return {name: jsonable(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(item) for item in value]
+    value = plain(value)
+    return value if value is None or isinstance(value, bool | int | float | str) else getattr(value, "__name__", str(value))
+
+
+def state_name(state: TrialState) -> str:
+    """Optuna's state in the words of the results: complete, pruned, failed, running, waiting."""
+    return _STATES[state]
+
+
+def trial_record(trial: FrozenTrial, metric: str) -> TrialRecord:
+    """A finished trial as tracking shows it, from nothing but the database."""
+    stored = trial.user_attrs.get(HISTORY) or {"folds": [], "means": {}}
+    return TrialRecord(
+        number=trial.number,
+        state=state_name(trial.state),  # type: ignore[arg-type]
+        parameters=dict(trial.params),
+        started=_milliseconds(trial.datetime_start) or 0,
+        ended=_milliseconds(trial.datetime_complete),
+        value=trial.value if trial.state == TrialState.COMPLETE else None,
+        reason=trial.user_attrs.get(REASON),
+        history=History(metric, stored["folds"], stored["means"]).epochs(),
+    )
+
+
+def resolved_of(trial: FrozenTrial) -> dict[str, Any]:
+    """What the search space returned for a trial, as JSON."""
+    return dict(trial.user_attrs.get(RESOLVED, {}))
+
+
+def _milliseconds(moment: Any) -> int | None:
+    return None if moment is None else int(moment.timestamp() * 1000)

@@ -1,0 +1,110 @@
+"""The result of a study, from its database: what ``run``, ``resume`` and ``show`` print."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from tuner.study.record import BEST, COST, COST_TOTAL, HISTORY, StudyMemory, resolved_of, state_name
+
+
+@dataclass(frozen=True)
+class BestTrial:
+    """The best complete trial: its value is the mean over the folds at the last epoch.
+
+    best_epoch: counted from 1, where the mean over the folds was best; choosing by it would be optimistic.
+    test: the metric on the test rows after refits on all other rows, one value a seed; None where none was made.
+    """
+
+    number: int
+    value: float
+    fold_values: list[float]
+    best_epoch: int
+    hyperparameters: dict[str, Any]
+    resolved: dict[str, Any]
+    mlflow_run_id: str | None
+    test: list[float] | None
+
+
+@dataclass(frozen=True, eq=False)
+class StudyResult:
+    """A study as its database holds it, and Optuna's own study beside it."""
+
+    study: optuna.Study
+    memory: StudyMemory
+    trials: dict[str, int]
+    best: BestTrial | None
+    cost: dict[str, Any]
+    cost_total: dict[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that ``--json`` prints."""
+        return {
+            "study": self.study.study_name,
+            "experiment": self.memory.file or self.memory.experiment,
+            "metric": self.memory.metric,
+            "direction": self.study.direction.name.lower(),
+            "trials": self.trials,
+            "best": None if self.best is None else vars(self.best),
+            "cost": self.cost,
+            "cost_total": self.cost_total,
+        }
+
+
+def result_of(study: optuna.Study, memory: StudyMemory) -> StudyResult:
+    """Read a study's result from its database."""
+    trials = study.get_trials(deepcopy=False)
+    counts = dict.fromkeys(("complete", "pruned", "failed", "running", "waiting"), 0)
+    for trial in trials:
+        counts[state_name(trial.state)] += 1
+    attributes = study.user_attrs
+    return StudyResult(
+        study=study,
+        memory=memory,
+        trials=counts,
+        best=best_of(study, memory, attributes),
+        cost=attributes.get(COST, {}),
+        cost_total=attributes.get(COST_TOTAL, {}),
+    )
+
+
+def best_trial(study: optuna.Study) -> FrozenTrial | None:
+    """The best complete trial; None where none is complete."""
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return study.best_trial if complete else None
+
+
+def best_of(study: optuna.Study, memory: StudyMemory, attributes: Mapping[str, Any]) -> BestTrial | None:
+    """The best trial with what the study knows of it."""
+    trial = best_trial(study)
+    if trial is None or trial.value is None:
+        return None
+    folds = trial.user_attrs[HISTORY]["folds"]
+    means = [sum(values) / len(values) for values in folds]
+    best_mean = max(means) if study.direction == optuna.study.StudyDirection.MAXIMIZE else min(means)
+    known = attributes.get(BEST, {})
+    known = known if known.get("number") == trial.number else {}
+    return BestTrial(
+        number=trial.number,
+        value=trial.value,
+        fold_values=folds[-1],
+        best_epoch=means.index(best_mean) + 1,
+        hyperparameters=dict(trial.params),
+        resolved=resolved_of(trial),
+        mlflow_run_id=known.get("mlflow_run_id"),
+        test=known.get("test"),
+    )
+
+
+def added(total: Mapping[str, Any], cost: Mapping[str, Any]) -> dict[str, Any]:
+    """Costs of several runs in one: sums, but for shares, which are the last run's."""
+    shares = ("occupancy", "mask_tax")
+    result: dict[str, Any] = {}
+    for name, value in cost.items():
+        if isinstance(value, Mapping):
+            result[name] = added(total.get(name, {}), value)
+        else:
+            result[name] = value if name in shares or name not in total else total[name] + value
+    return result

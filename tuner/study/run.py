@@ -1,0 +1,133 @@
+"""Running and resuming a study."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tuner.experiment import Experiment, Source, arrays_of, check, fingerprint, load_experiment, note_on_static, override
+from tuner.lanes.compilations import compilations
+from tuner.study.ledger import Ledger
+from tuner.study.opening import Say, experiment_reference, memory_of_study, open_study
+from tuner.study.options import DEFAULT_STORAGE, DEFAULT_TRACKING, DEFAULT_TRIALS, Options
+from tuner.study.record import memory_of
+from tuner.study.result import StudyResult
+from tuner.study.samplers import make_sampler
+from tuner.study.session import Session
+from tuner.tracking import Sink
+from tuner.training.tasks import metric_of
+
+
+def _silent(_: str) -> None:
+    """Say nothing."""
+
+
+def run(
+    experiment: Experiment,
+    *,
+    trials: int = DEFAULT_TRIALS,
+    timeout: float | None = None,
+    study: str | None = None,
+    storage: str = DEFAULT_STORAGE,
+    tracking_uri: str | None = DEFAULT_TRACKING,
+    parallel_trials: int | None = None,
+    seed: int = 0,
+    allow_changed: bool = False,
+) -> StudyResult:
+    """Run a study to a total number of trials, all folds of many trials side by side as lanes.
+
+    Args:
+        experiment: what is tuned.
+        trials: that the study shall hold in the end: complete, pruned and failed ones.
+        timeout: seconds after which no further trial is asked for; those that run are finished.
+        study: its name; the experiment's by default. A study that exists is completed.
+        storage: any Optuna URL.
+        tracking_uri: any MLflow URI; None tracks nothing.
+        parallel_trials: side by side.
+        seed: of the sampler and of every training; it never moves data.
+        allow_changed: go on although the experiment is not what it was.
+
+    Raises:
+        InputError: something that was given is wrong; nothing was written.
+        StudyFailed: the first trials all failed.
+        KeyboardInterrupt: Ctrl-C; what was finished is kept.
+    """
+    options = Options(
+        trials=trials,
+        timeout=timeout,
+        storage=storage,
+        tracking_uri=tracking_uri,
+        parallel_trials=parallel_trials,
+        seed=seed,
+        allow_changed=allow_changed,
+    )
+    return run_study(experiment, None, [], study, options)
+
+
+def resume_study(
+    name: str, options: Options, *, progress: Sink | None = None, say: Say = _silent
+) -> StudyResult:
+    """Complete a study from what it remembers: file, settings, seed, parallel trials, tracking.
+
+    Raises:
+        InputError: there is no such study, it was started from Python, or its experiment changed.
+    """
+    began = time.perf_counter()
+    options.check()
+    memory = memory_of_study(name, options.storage)
+    reference = experiment_reference(name, memory)
+    experiment, source = load_experiment(reference)
+    remembered = replace(
+        options,
+        tracking_uri=options.tracking_uri or memory.tracking_uri,
+        parallel_trials=options.parallel_trials or memory.parallel_trials,
+        seed=memory.seed,
+    )
+    return run_study(experiment, source, memory.settings, name, remembered, progress=progress, say=say, began=began)
+
+
+def run_study(
+    experiment: Experiment,
+    source: Source | None,
+    settings: Sequence[str],
+    name: str | None,
+    options: Options,
+    *,
+    progress: Sink | None = None,
+    say: Say = _silent,
+    began: float | None = None,
+) -> StudyResult:
+    """Run a study: everything is checked first, then the database is touched.
+
+    Args:
+        experiment: as its file defines it.
+        source: the file.
+        settings: ``KEY=VALUE`` overrides.
+        name: of the study.
+        options: how to run.
+        progress: a sink that shows what happens.
+        say: takes a sentence for the user.
+        began: ``time.perf_counter()`` of the command's beginning.
+    """
+    ledger, compiled = Ledger(began), compilations()
+    with ledger.phase("startup"):
+        options.check()
+        experiment = override(experiment, settings)
+        arrays = arrays_of(experiment)
+        checked = check(experiment, arrays)
+        sampler = make_sampler(experiment.sampler, options.seed, checked.distributions)
+        if note := note_on_static(checked, options.trials):
+            say(note)
+        memory = memory_of(
+            experiment,
+            source,
+            settings=settings,
+            seed=options.seed,
+            parallel_trials=options.parallel,
+            tracking_uri=options.shown_tracking_uri,
+            fingerprint=fingerprint(experiment, source, arrays.prepared.digest),
+        )
+        direction = metric_of(experiment.metric, arrays.spec.task).direction
+        study = open_study(name or experiment.name, experiment, memory, direction, options, sampler, say)
+    return Session(experiment, arrays, checked, study, memory, options, ledger, compiled).run(progress)
+
+

@@ -1,0 +1,153 @@
+"""One run over an open study: the loop, the refit of the best, and what is remembered of them."""
+
+from typing import Any
+
+import optuna
+
+from tuner.experiment import Checked, Experiment, resolve
+from tuner.experiment.fingerprint import describe_field
+from tuner.lanes.arrays import Arrays
+from tuner.lanes.compilations import Compilations, compilations
+from tuner.lanes.engine import Engine, Usage
+from tuner.study.interrupt import Interrupt, interruptible
+from tuner.study.ledger import Ledger
+from tuner.study.loop import Loop, Outcome, Plan
+from tuner.study.options import Options
+from tuner.study.record import BEST, COST, COST_TOTAL, StudyMemory, trial_record
+from tuner.study.result import StudyResult, added, best_trial, result_of
+from tuner.study.storage import without_password
+from tuner.tracking import CompositeSink, Sink, StudyRecord, TrialRecord, open_sink
+
+
+class StudyFailed(RuntimeError):
+    """A study whose first trials all failed. The message says why."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C ended a study early; what was finished is kept.
+
+    Args:
+        result: of the study so far.
+    """
+
+    def __init__(self, result: StudyResult) -> None:
+        self.result = result
+        super().__init__(f"interrupted; go on with: tuner resume {result.study.study_name}")
+
+
+class Session:
+    """One run over an open study: the loop, the refit of the best, and what is remembered of them."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        arrays: Arrays,
+        checked: Checked,
+        study: optuna.Study,
+        memory: StudyMemory,
+        options: Options,
+        ledger: Ledger,
+        compiled: Compilations,
+    ) -> None:
+        self._experiment, self._arrays, self._study, self._memory = experiment, arrays, study, memory
+        self._options, self._ledger, self._compiled = options, ledger, compiled
+        self._engine = Engine(
+            experiment.model, arrays, slots=memory.parallel_trials, seed=memory.seed, static=checked.static
+        )
+
+    def run(self, progress: Sink | None) -> StudyResult:
+        """Run the loop; whatever happens, tracking is flushed and the cost is stored.
+
+        Raises:
+            Interrupted: by Ctrl-C.
+            StudyFailed: the first trials all failed.
+        """
+        tracking = open_sink(self._options.tracking_uri)
+        sink = CompositeSink([tracking, progress]) if progress is not None else tracking
+        outcome: Outcome = "failed"
+        with interruptible() as interrupted:
+            try:
+                with self._ledger.phase("tracking_wait"):
+                    sink.study_started(self._study_record(), self._finished_trials())
+                loop = self._loop(sink, interrupted)
+                outcome = loop.run()
+                if outcome == "finished":
+                    self._refit_best()
+            except KeyboardInterrupt:
+                outcome = "interrupted"
+            finally:
+                self._finish(sink, tracking, outcome)
+        result = result_of(self._study, self._memory)
+        if outcome == "interrupted":
+            raise Interrupted(result)
+        if outcome == "failed":
+            raise StudyFailed(f"the first trials all failed, so the study stopped. The last one: {loop.last_reason}")
+        return result
+
+    def _loop(self, sink: Sink, interrupted: Interrupt) -> Loop:
+        plan = Plan(
+            trials=self._options.trials,
+            parallel=self._memory.parallel_trials,
+            seed=self._memory.seed,
+            timeout=self._options.timeout,
+        )
+        return Loop(
+            self._study, self._experiment, self._engine, sink, plan, self._ledger, interrupted, self._arrays.smallest_fold
+        )
+
+    def _refit_best(self) -> None:
+        best = best_trial(self._study)
+        if best is None or self._study.user_attrs.get(BEST, {}).get("number") == best.number:
+            return
+        hyperparameters = resolve(self._experiment.search_space, optuna.trial.FixedTrial(best.params, best.number))
+        with self._ledger.phase("device_wait"):
+            result = self._engine.refit(best.number, hyperparameters)
+        values = [float(value) for value in result.metrics[self._experiment.metric]]
+        self._study.set_user_attr(BEST, {"number": best.number, "test": values})
+
+    def _finish(self, sink: Sink, tracking: Sink, outcome: Outcome) -> None:
+        best = best_trial(self._study)
+        metrics = {} if best is None or best.value is None else {"best_value": best.value}
+        test = self._study.user_attrs.get(BEST, {}).get("test")
+        if test:
+            metrics[f"test_{self._experiment.metric}"] = sum(test) / len(test)
+        with self._ledger.phase("tracking_wait"):
+            sink.study_ended(outcome, metrics)
+            sink.close()
+        known = self._study.user_attrs.get(BEST, {})
+        if best is not None:
+            known = known if known.get("number") == best.number else {"number": best.number}
+            self._study.set_user_attr(BEST, known | {"mlflow_run_id": tracking.run_id(best.number)})
+        cost = cost_of(self._ledger, compilations() - self._compiled, self._engine.usage)
+        self._study.set_user_attr(COST_TOTAL, added(self._study.user_attrs.get(COST_TOTAL, {}), cost))
+        self._study.set_user_attr(COST, cost)
+
+    def _finished_trials(self) -> list[TrialRecord]:
+        trials = self._study.get_trials(deepcopy=False)
+        return [trial_record(trial, self._experiment.metric) for trial in trials if trial.state.is_finished()]
+
+    def _study_record(self) -> StudyRecord:
+        memory, experiment = self._memory, self._experiment
+        fields = ("metric", "folds", "epochs", "test_fraction", "split_seed", "sampler", "pruner")
+        parameters = {name: describe_field(getattr(experiment, name)) for name in fields}
+        return StudyRecord(
+            study=self._study.study_name,
+            experiment=experiment.name,
+            tags={"tuner.seed": str(memory.seed), "tuner.file": memory.file or "", "tuner.storage": without_password(self._options.storage)},
+            parameters=parameters | {"parallel_trials": memory.parallel_trials, "seed": memory.seed},
+            description=f"Study {self._study.study_name}: {experiment.name}, {experiment.metric} over the folds.",
+        )
+
+
+def cost_of(ledger: Ledger, compiled: Compilations, usage: Usage) -> dict[str, Any]:
+    """The ``cost`` of the results: exclusive seconds that sum to the wall time, counts, and shares."""
+    return ledger.seconds() | {
+        "compilations": compiled.count,
+        "cache_hits": compiled.cache_hits,
+        "programs": usage.programs,
+        "occupancy": usage.occupancy,
+        "mask_tax": usage.mask_tax,
+        "background": {"compile": compiled.seconds, "tracking": 0.0, "checkpoint": 0.0},
+    }
+
+

@@ -1,0 +1,29 @@
+"""Tracking: a sink for what happened in a study. All that touches MLflow is in this package."""
+
+from tuner.tracking.mlflow_sink import MlflowSink
+from tuner.tracking.records import StudyOutcome, StudyRecord, TrialRecord, TrialState
+from tuner.tracking.server import serve_ui
+from tuner.tracking.sink import CompositeSink, MemorySink, NullSink, Sink
+from tuner.tracking.uri import absolute, check_tracking_uri, without_credentials
+
+__all__ = [
+    "CompositeSink",
+    "MemorySink",
+    "MlflowSink",
+    "NullSink",
+    "Sink",
+    "StudyOutcome",
+    "StudyRecord",
+    "TrialRecord",
+    "TrialState",
+    "absolute",
+    "check_tracking_uri",
+    "open_sink",
+    "serve_ui",
+    "without_credentials",
+]
+
+
+def open_sink(tracking_uri: str | None) -> Sink:
+    """The sink for a tracking URI; one that tracks nothing where there is none."""
+    return NullSink() if tracking_uri is None else MlflowSink(tracking_uri)

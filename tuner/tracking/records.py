@@ -1,0 +1,56 @@
+"""What tracking is told: plain data about a study and its trials."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+TrialState = Literal["running", "complete", "pruned", "failed"]
+StudyOutcome = Literal["finished", "interrupted", "failed"]
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """A study.
+
+    Attributes:
+        study: its name.
+        experiment: the MLflow experiment that it belongs to.
+        tags: more about it.
+        parameters: of the study: epochs, folds, sampler.
+        description: for people.
+        run_id: the parent run of an earlier process, to be used again if it still exists.
+    """
+
+    study: str
+    experiment: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    description: str = ""
+    run_id: str | None = None
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """A trial.
+
+    Attributes:
+        number: Optuna's.
+        state: of the trial.
+        parameters: Optuna's ``trial.params``.
+        started: milliseconds since the epoch.
+        ended: likewise; None while it runs.
+        value: the objective; None unless complete.
+        reason: why it failed, or where it was pruned.
+        history: a mapping of metrics per epoch; the first is epoch 1.
+        tags: more about it.
+    """
+
+    number: int
+    state: TrialState
+    parameters: Mapping[str, Any]
+    started: int
+    ended: int | None = None
+    value: float | None = None
+    reason: str | None = None
+    history: Sequence[Mapping[str, float]] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,103 @@
+"""The start of a study in MLflow: its experiment, its run, and each finished trial shown exactly once."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tuner.tracking.client import clean, clean_tags, log
+from tuner.tracking.drafts import Drafts
+from tuner.tracking.records import StudyRecord, TrialRecord
+from tuner.tracking.runs import STATE, STATUS, STUDY, TRIAL, TrialRuns, children, delete
+
+_NOTE = "mlflow.note.content"
+
+
+def open_experiment(client: Any, name: str) -> str:
+    """The id of the MLflow experiment of that name: made if there is none, restored if it was deleted."""
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        try:
+            return str(client.create_experiment(name))
+        except Exception:  # another process may have made it in between
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
+                raise
+    if experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
+    return str(experiment.experiment_id)
+
+
+def open_parent(client: Any, experiment_id: str, study: StudyRecord) -> Any:
+    """The study's run: the one it had or, where that is gone with what was below it, a new one."""
+    found = _existing(client, experiment_id, study.run_id)
+    if found is not None:
+        return found
+    if study.run_id is not None:
+        _, orphans = sort_out(children(client, experiment_id, study.run_id), {})
+        for run_id in orphans:
+            delete(client, run_id)
+    return client.create_run(experiment_id, tags=_tags(study), run_name=study.study)
+
+
+def describe_parent(client: Any, run: Any, study: StudyRecord) -> None:
+    """Have the study's run show the study as it is, and that it is RUNNING.
+
+    A parameter that it shows already stays as it is: MLflow lets none change.
+    """
+    if run.info.status != "RUNNING":
+        client.update_run(run.info.run_id, status="RUNNING")
+    parameters = {key: value for key, value in study.parameters.items() if clean(key) not in run.data.params}
+    tags = {key: value for key, value in _tags(study).items() if run.data.tags.get(key) != value}
+    log(client, run.info.run_id, parameters=parameters, tags=tags)
+
+
+def show_known(client: Any, experiment_id: str, parent: str, runs: TrialRuns, known: Sequence[TrialRecord]) -> Drafts:
+    """Leave at most one run for each finished trial below the parent; the drafts of those that have none."""
+    finished = {trial.number: trial for trial in known if trial.state in STATUS}
+    kept, stale = sort_out(children(client, experiment_id, parent), finished)
+    for run_id in stale:
+        delete(client, run_id)
+    runs.ids.update(kept)
+    missing = Drafts()
+    for number, trial in finished.items():
+        if number not in kept:
+            missing.ended(trial)
+    return missing
+
+
+def sort_out(runs: Sequence[Any], finished: Mapping[int, TrialRecord]) -> tuple[dict[int, str], list[str]]:
+    """Which runs of trials to keep, by trial, and which to delete. Runs that are no trial's are left alone."""
+    kept: dict[int, str] = {}
+    stale: list[str] = []
+    for run in runs:
+        tag = run.data.tags.get(TRIAL, "")
+        if not tag.isdecimal():
+            continue
+        trial = finished.get(int(tag))
+        if trial is not None and trial.number not in kept and _shows(run, trial):
+            kept[trial.number] = run.info.run_id
+        else:
+            stale.append(run.info.run_id)
+    return kept, stale
+
+
+def _shows(run: Any, trial: TrialRecord) -> bool:
+    """Whether a run shows the trial as it ended. A run is ended last, so an ended one is complete."""
+    shown: tuple[str, str | None] = (run.info.status, run.data.tags.get(STATE))
+    return shown == (STATUS[trial.state], trial.state)
+
+
+def _tags(study: StudyRecord) -> dict[str, str]:
+    return clean_tags({**study.tags, STUDY: study.study, STATE: "running", _NOTE: study.description})
+
+
+def _existing(client: Any, experiment_id: str, run_id: str | None) -> Any | None:
+    if run_id is None:
+        return None
+    try:
+        run = client.get_run(run_id)
+    except Exception as error:
+        if getattr(error, "error_code", None) in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+            return None
+        raise
+    usable = run.info.lifecycle_stage == "active" and run.info.experiment_id == experiment_id
+    return run if usable else None

@@ -1,0 +1,166 @@
+"""One thread that writes to MLflow behind the loop, in batches, and never lets an error out."""
+
+import contextlib
+import queue
+import threading
+import time
+from dataclasses import replace
+from typing import Any
+
+from tuner.tracking.client import belongs_to_one_run, connect, log
+from tuner.tracking.drafts import Drafts, Event, Step, StudyEnd, StudyStart, fold
+from tuner.tracking.repair import describe_parent, open_experiment, open_parent, show_known
+from tuner.tracking.runs import STATE, TrialRuns
+from tuner.tracking.uri import password, without_credentials
+
+_PAUSES = (0.25, 1.0)
+_STATUS = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
+
+
+class StudyWriter:
+    """Writes steps to MLflow, one study at a time. A step that failed can be written again: it goes on.
+
+    Attributes:
+        parent: the study's run.
+        runs: those of its trials.
+    """
+
+    def __init__(self, tracking_uri: str) -> None:
+        self._uri = tracking_uri
+        self._client: Any = None
+        self._token: object = None
+        self._start: StudyStart | None = None
+        self._missing = Drafts()
+        self.parent: str | None = None
+        self.runs: TrialRuns | None = None
+
+    def write(self, step: Step) -> Exception | None:
+        """Write a step. An error that concerns one trial only is returned, and the other trials are written."""
+        if isinstance(step, StudyStart) and step.token is not self._token:
+            self._token, self._start = step.token, step
+            self.parent, self.runs, self._missing = None, None, Drafts()
+        runs = self._opened()
+        problem = self._write_trials(runs, self._missing)
+        if isinstance(step, Drafts):
+            problem = self._write_trials(runs, step) or problem
+        if isinstance(step, StudyEnd):
+            metrics = [(key, value, step.moment, 0) for key, value in step.metrics.items()]
+            log(self._client, str(self.parent), metrics, tags={STATE: step.outcome})
+            self._client.set_terminated(self.parent, _STATUS[step.outcome], step.moment)
+        return problem
+
+    def _opened(self) -> TrialRuns:
+        """The study's runs; opens the study, also when that failed before."""
+        if self.runs is not None:
+            return self.runs
+        if self._start is None:
+            raise RuntimeError("no study has started")
+        self._client = self._client or connect(self._uri)
+        study = self._start.study
+        experiment_id = open_experiment(self._client, study.experiment)
+        parent = open_parent(self._client, experiment_id, study)
+        self.parent = str(parent.info.run_id)
+        self._start = replace(self._start, study=replace(study, run_id=self.parent))
+        describe_parent(self._client, parent, study)
+        runs = TrialRuns(self._client, experiment_id, self.parent, study.study)
+        self._missing = show_known(self._client, experiment_id, self.parent, runs, self._start.known)
+        self._start, self.runs = replace(self._start, known=()), runs
+        return runs
+
+    @staticmethod
+    def _write_trials(runs: TrialRuns, drafts: Drafts) -> Exception | None:
+        problem: Exception | None = None
+        for number, draft in list(drafts.waiting.items()):
+            try:
+                runs.write(number, draft)
+            except Exception as error:
+                if not belongs_to_one_run(error):
+                    raise
+                problem = error
+            del drafts.waiting[number]
+        return problem
+
+
+class BackgroundWriter:
+    """The queue and its thread.
+
+    Args:
+        tracking_uri: MLflow's.
+        flush_seconds: how long events are collected before they are written.
+
+    Attributes:
+        problem: the last problem, in words.
+        seconds: that the thread spent on writing.
+        study: what is written so far.
+    """
+
+    def __init__(self, tracking_uri: str, flush_seconds: float) -> None:
+        self._uri, self._flush_seconds = tracking_uri, flush_seconds
+        self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._failing = False
+        self.problem: str | None = None
+        self.seconds = 0.0
+        self.study = StudyWriter(tracking_uri)
+
+    def put(self, event: Event) -> None:
+        """Have an event written soon. Returns at once. What comes after ``close`` is dropped."""
+        if self._closing.is_set():
+            return
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="tuner-tracking", daemon=True)
+            self._thread.start()
+        self._queue.put(event)
+
+    def close(self, timeout: float | None) -> None:
+        """Write what waits, then stop; after ``timeout`` seconds, give up on the rest."""
+        self._closing.set()
+        if self._thread is None:
+            return
+        self._queue.put(None)
+        self._thread.join(timeout)
+        if self._thread.is_alive():
+            lost = f"what was left could not be written in {timeout:g} seconds"
+            self.problem = f"MLflow at {without_credentials(self._uri)}: {lost}"
+
+    def _run(self) -> None:
+        open_ = True
+        while open_:
+            events = [self._queue.get()]
+            if events[0] is not None:
+                self._closing.wait(self._flush_seconds)
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    events.append(self._queue.get_nowait())
+            open_ = None not in events
+            began = time.monotonic()
+            for step in fold(event for event in events if event is not None):
+                self._deliver(step)
+            self.seconds += time.monotonic() - began
+
+    def _deliver(self, step: Step) -> None:
+        """Write a step, trying again after a pause; once only while MLflow has been failing. Then it is dropped."""
+        pauses = () if self._failing else _PAUSES
+        for pause in (0.0, *pauses):
+            time.sleep(pause)
+            self._failing = not self._try(step)
+            if not self._failing:
+                return
+
+    def _try(self, step: Step) -> bool:
+        """Try to write a step: whether MLflow took it, but for what it would not take at a second try either."""
+        try:
+            problem, taken = self.study.write(step), True
+        except Exception as error:  # noqa: BLE001  whatever it is, the study goes on
+            problem, taken = error, False
+        if problem is not None:
+            self.problem = self._words(problem)
+        return taken
+
+    def _words(self, error: Exception) -> str:
+        text = " ".join(str(error).split()) or type(error).__name__
+        text = text.replace(self._uri, without_credentials(self._uri))
+        secret = password(self._uri)
+        text = text.replace(secret, "***") if secret else text
+        return f"MLflow at {without_credentials(self._uri)} could not be written: {text[:300]}"

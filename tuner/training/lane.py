@@ -1,0 +1,262 @@
+"""One lane: one trial on one fold. Pure functions from state to state; nothing here knows that lanes are stacked."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+from jax import lax
+
+from tuner.data import Spec
+from tuner.hyperparameters import Signature
+from tuner.training.optimizers import learning_rate, optimizer
+from tuner.training.settings import setting
+from tuner.training.tasks import Task, task_of
+
+Model = Callable[[Mapping[str, Any], Spec, nnx.Rngs], nnx.Module]
+
+
+class Data(NamedTuple):
+    """The data set, shared by all lanes: inputs (rows, ...) and targets (rows,) or (rows, outputs)."""
+
+    inputs: Any
+    targets: Any
+
+
+class Fold(NamedTuple):
+    """What a lane knows of its fold. Statistics come from the fold's training rows alone.
+
+    mean, scale: broadcast against one example. target_mean, target_scale: (outputs,). steps: of an epoch.
+    total_steps: of the training. rows, weights: (batches, rows a batch), the validation rows, padded by weight 0.
+    """
+
+    mean: Any
+    scale: Any
+    target_mean: Any
+    target_scale: Any
+    steps: Any
+    total_steps: Any
+    rows: Any
+    weights: Any
+
+
+class Bounds(NamedTuple):
+    """Loop bounds that lanes side by side share: the fewest and the most steps of an epoch, batches to evaluate."""
+
+    fewest: Any
+    most: Any
+    batches: Any
+
+
+class Values(NamedTuple):
+    """A model's values: its parameters, and its other state (statistics, random keys, traced hyperparameters)."""
+
+    parameters: Any
+    other: Any
+
+
+class Lane(NamedTuple):
+    """The state of a lane: model values, optimizer state, steps taken, and the numbers of its hyperparameters."""
+
+    values: Values
+    optimizer: Any
+    step: Any
+    numbers: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that is static of a lane: the model, what the data is, and the signature. Equal recipes train alike."""
+
+    model: Model
+    spec: Spec
+    signature: Signature
+
+    @property
+    def task(self) -> Task:
+        """The task of the data."""
+        return task_of(self.spec)
+
+    @cached_property
+    def abstract(self) -> "Abstract":
+        """The model's structure, from a build in which every number is traced and nothing is computed.
+
+        Raises:
+            Exception: whatever the model raises; a concretization error of JAX where it needs a number's value.
+        """
+        return _abstract(self)
+
+    def build(self, numbers: Mapping[str, Any], key: Any) -> nnx.Module:
+        """The model of these numbers, its values drawn from ``key``, a JAX random key."""
+        rngs = nnx.Rngs(
+            default=jax.random.fold_in(key, 0),
+            params=jax.random.fold_in(key, 1),
+            dropout=jax.random.fold_in(key, 2),
+        )
+        return self.model(self.signature.fill(numbers), self.spec, rngs)
+
+
+@dataclass(frozen=True)
+class Abstract:
+    """A model without values: its graph in training and in evaluation, and the shapes of its values."""
+
+    training: Any
+    evaluation: Any
+    values: Values
+
+
+def initial_values(recipe: Recipe, numbers: Mapping[str, float], key: Any) -> Values:
+    """The values of one lane before training, drawn on the host.
+
+    Args:
+        recipe: what the lane is.
+        numbers: path to number; floats reach the model as arrays without axes, sizes as ints.
+        key: the lane's JAX random key.
+    """
+    sizes = set(recipe.signature.sizes)
+    concrete = {
+        path: int(value) if path in sizes else jnp.asarray(value, jnp.result_type(float))
+        for path, value in numbers.items()
+    }
+    return _split(recipe.build(concrete, key))[1]
+
+
+def start(recipe: Recipe, values: Values, numbers: dict[str, Any]) -> Lane:
+    """A lane that has taken no step."""
+    hyperparameters = recipe.signature.fill(numbers)
+    state = optimizer(hyperparameters, 0.0).init(values.parameters)
+    return Lane(values, state, jnp.zeros((), jnp.int32), numbers)
+
+
+def apply(graph: Any, values: Values, inputs: Any) -> tuple[Any, Any]:
+    """A model's outputs for a batch, and its other state after it."""
+    module = nnx.merge(graph, *values, copy=True)
+    outputs = module(inputs)
+    return outputs, _split(module)[1].other
+
+
+def train_epoch(recipe: Recipe, data: Data, fold: Fold, order: Any, bounds: Bounds, lane: Lane) -> tuple[Lane, Any]:
+    """Train one epoch.
+
+    Args:
+        recipe: what the lane is.
+        data: all rows.
+        fold: the lane's fold.
+        order: (steps, batch size), the rows of each step.
+        bounds: the loops' bounds.
+        lane: the state before.
+
+    Returns:
+        The state after, and the mean training loss of the epoch's batches.
+    """
+
+    def step(index: Any, carry: tuple[Lane, Any]) -> tuple[Lane, Any]:
+        lane, total = carry
+        rows = lax.dynamic_index_in_dim(order, index, keepdims=False)
+        lane, loss = _train_step(recipe, data, fold, rows, lane)
+        return lane, total + loss
+
+    def step_if_due(index: Any, carry: tuple[Lane, Any]) -> tuple[Lane, Any]:
+        after = step(index, carry)
+        return jax.tree.map(lambda old, new: jnp.where(index < fold.steps, new, old), carry, after)
+
+    lane = _started(recipe, lane)
+    carry = lax.fori_loop(0, bounds.fewest, step, (lane, jnp.zeros((), jnp.result_type(float))))
+    if bounds.most is not None:
+        carry = lax.fori_loop(bounds.fewest, bounds.most, step_if_due, carry)
+    lane, total = carry
+    return lane, total / fold.steps
+
+
+def evaluate(recipe: Recipe, data: Data, fold: Fold, bounds: Bounds, lane: Lane) -> dict[str, Any]:
+    """The sums over the fold's validation rows that its metrics are made of, ``rows`` and ``loss`` among them."""
+
+    def batch_sums(index: Any) -> dict[str, Any]:
+        rows = lax.dynamic_index_in_dim(fold.rows, index, keepdims=False)
+        weights = lax.dynamic_index_in_dim(fold.weights, index, keepdims=False)
+        inputs, targets = _examples(data, fold, rows)
+        outputs, _ = apply(recipe.abstract.evaluation, lane.values, inputs)
+        parts = recipe.task.parts(outputs, targets, fold.target_scale)
+        parts |= {"loss": recipe.task.losses(outputs, targets, None), "rows": jnp.ones_like(weights)}
+        return {name: _weighted_sum(part, weights) for name, part in parts.items()}
+
+    def add(index: Any, sums: dict[str, Any]) -> dict[str, Any]:
+        return jax.tree.map(jnp.add, sums, batch_sums(index))
+
+    # The first batch is always there, and gives the loop its shapes without a second trace.
+    return lax.fori_loop(1, bounds.batches, add, batch_sums(0))
+
+
+def _started(recipe: Recipe, lane: Lane) -> Lane:
+    """The lane, its optimizer at its start if it has taken no step: so the host needs no executable to make one."""
+    first = start(recipe, lane.values, lane.numbers).optimizer
+    state = jax.tree.map(lambda new, old: jnp.where(lane.step == 0, new, old), first, lane.optimizer)
+    return lane._replace(optimizer=state)
+
+
+def _train_step(recipe: Recipe, data: Data, fold: Fold, rows: Any, lane: Lane) -> tuple[Lane, Any]:
+    hyperparameters = recipe.signature.fill(lane.numbers)
+    inputs, targets = _examples(data, fold, rows)
+
+    def objective(parameters: Any) -> tuple[Any, tuple[Any, Any]]:
+        outputs, other = apply(recipe.abstract.training, Values(parameters, lane.values.other), inputs)
+        loss = recipe.task.losses(outputs, targets, setting(hyperparameters, "label_smoothing")).mean()
+        return loss + _penalty(hyperparameters, parameters), (other, loss)
+
+    gradients, (other, loss) = jax.grad(objective, has_aux=True)(lane.values.parameters)
+    rate = learning_rate(hyperparameters, lane.step, fold.total_steps)
+    updates, state = optimizer(hyperparameters, rate).update(gradients, lane.optimizer, lane.values.parameters)
+    parameters = optax.apply_updates(lane.values.parameters, updates)
+    return Lane(Values(parameters, other), state, lane.step + 1, lane.numbers), loss
+
+
+def _penalty(hyperparameters: Mapping[str, Any], parameters: Any) -> Any:
+    """L1 and L2 penalties on weights: the parameters with two axes or more, not biases and scales."""
+    weights = [leaf for leaf in jax.tree.leaves(parameters) if leaf.ndim >= 2]
+    l1, l2 = setting(hyperparameters, "l1"), setting(hyperparameters, "l2")
+    absolute = 0.0 if l1 is None else l1 * sum(jnp.abs(w).sum() for w in weights)
+    squared = 0.0 if l2 is None else l2 * sum((w**2).sum() for w in weights)
+    return absolute + squared
+
+
+def _examples(data: Data, fold: Fold, rows: Any) -> tuple[Any, Any]:
+    inputs = (data.inputs[rows].astype(jnp.result_type(float)) - fold.mean) / fold.scale
+    targets = data.targets[rows]
+    if jnp.issubdtype(targets.dtype, jnp.floating):
+        targets = (targets - fold.target_mean) / fold.target_scale
+    return inputs, targets
+
+
+def _weighted_sum(part: Any, weights: Any) -> Any:
+    shaped = weights.reshape(weights.shape + (1,) * (part.ndim - 1))
+    return jnp.where(shaped > 0, part * shaped, 0).sum(0)
+
+
+def _split(module: nnx.Module) -> tuple[Any, Values]:
+    graph, parameters, other = nnx.split(module, nnx.Param, ...)
+    return graph, Values(parameters, other)
+
+
+def _abstract(recipe: Recipe) -> Abstract:
+    graphs = {}
+
+    def build(numbers: Mapping[str, Any], key: Any) -> Values:
+        module = recipe.build(numbers, key)
+        module.eval()
+        graphs["evaluation"], _ = _split(module)
+        module.train()
+        graphs["training"], values = _split(module)
+        return values
+
+    sizes = set(recipe.signature.sizes)
+    float_type = jnp.result_type(float)
+    numbers = {
+        path: jax.ShapeDtypeStruct((), jnp.int32 if path in sizes else float_type)
+        for path in recipe.signature.number_paths
+    }
+    values = jax.eval_shape(build, numbers, jax.eval_shape(lambda: jax.random.key(0)))
+    return Abstract(graphs["training"], graphs["evaluation"], values)
