@@ -1,6 +1,6 @@
 """Breast cancer, a binary classifier: one sigmoid output, binary cross-entropy; 569 rows of 30 columns.
 
-    tuner run experiments/breast_cancer_mlp.py --trials 40
+tuner run experiments/breast_cancer_mlp.py --trials 40
 """
 
 from search_spaces.mlp import small_table

@@ -1,6 +1,6 @@
 """Diabetes, a regression: how far the disease went in a year (25 to 346), from 10 measurements of 442 patients.
 
-    tuner run experiments/diabetes_mlp.py --trials 40
+tuner run experiments/diabetes_mlp.py --trials 40
 """
 
 from search_spaces.mlp import small_table

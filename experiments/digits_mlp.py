@@ -1,6 +1,6 @@
 """Handwritten digits with a multi-layer perceptron: ten classes, 1797 images of 8 x 8 pixels.
 
-    tuner run experiments/digits_mlp.py --trials 40
+tuner run experiments/digits_mlp.py --trials 40
 """
 
 from search_spaces.mlp import one_layer

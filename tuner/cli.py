@@ -1,5 +1,6 @@
-"""The commands: parse, call, print. What they need is imported when they run, so that ``tuner --help`` answers at once."""
+"""The commands: parse, call, print. They import what they need when they run, so that ``--help`` answers at once."""
 
+import contextlib
 import json
 import logging
 import sys
@@ -16,7 +17,9 @@ _STARTED = time.perf_counter()
 _STORAGE = "sqlite:///tuner.db"
 _TRACKING = "sqlite:///mlflow.db"
 
-storage_option = click.option("--storage", metavar="URL", default=_STORAGE, show_default=True, help="Optuna's database.")
+storage_option = click.option(
+    "--storage", metavar="URL", default=_STORAGE, show_default=True, help="Optuna's database."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, nothing else.")
 quiet_option = click.option("--quiet", is_flag=True, help="No progress.")
 set_option = click.option(
@@ -61,10 +64,10 @@ def run(  # noqa: PLR0913  a command takes what its options are
     allow_changed: bool,
     quiet: bool,
     as_json: bool,
-) -> None:
+) -> str:
     """Run a study of EXPERIMENT, a Python file or FILE.py:NAME, to a total number of trials."""
-    from tuner.experiment import load_experiment  # noqa: PLC0415
-    from tuner.study import Options, run_study  # noqa: PLC0415
+    from tuner.experiment import load_experiment
+    from tuner.study import Options, run_study
 
     del deterministic
     options = Options(
@@ -81,7 +84,7 @@ def run(  # noqa: PLR0913  a command takes what its options are
     loaded, source = load_experiment(experiment)
     progress = None if quiet else _progress(trials)
     result = run_study(loaded, source, settings, study, options, progress=progress, say=_say, began=_STARTED)
-    _print_result(result, storage, as_json=as_json)
+    return _shown(result, storage, as_json=as_json)
 
 
 @app.command()
@@ -103,64 +106,60 @@ def resume(
     allow_changed: bool,
     quiet: bool,
     as_json: bool,
-) -> None:
+) -> str:
     """Complete STUDY from what it remembers."""
-    from tuner.study import Options, resume_study  # noqa: PLC0415
+    from tuner.study import Options, resume_study
 
     options = Options(
         trials=trials, timeout=timeout, storage=storage, tracking_uri=tracking_uri, allow_changed=allow_changed
     )
     _quieten()
     progress = None if quiet else _progress(trials)
-    result = resume_study(study, options, progress=progress, say=_say, began=_STARTED)
-    _print_result(result, storage, as_json=as_json)
+    result = resume_study(study, options, progress=progress, say=_say)
+    return _shown(result, storage, as_json=as_json)
 
 
 @app.command()
 @storage_option
 @json_option
-def studies(storage: str, *, as_json: bool) -> None:
+def studies(storage: str, *, as_json: bool) -> str:
     """List the studies of a database."""
-    from tuner.report.summary import table  # noqa: PLC0415
-    from tuner.study import all_results  # noqa: PLC0415
+    from tuner.report.summary import table
+    from tuner.study import all_results
 
     _quieten()
     results = all_results(storage)
     if as_json:
-        _print_json({"studies": [result.as_json() for result in results]})
-    else:
-        click.echo(table(results) if results else f"no studies in {storage}")
+        return _json({"studies": [result.as_json() for result in results]})
+    return table(results) if results else f"no studies in {storage}"
 
 
 @app.command()
 @click.argument("study")
 @storage_option
 @json_option
-def show(study: str, storage: str, *, as_json: bool) -> None:
+def show(study: str, storage: str, *, as_json: bool) -> str:
     """Show what STUDY found and what it cost; it may run elsewhere meanwhile."""
-    from tuner.study import load_study, memory_of_study, result_of  # noqa: PLC0415
+    from tuner.study import load_study, memory_of_study, result_of
 
     _quieten()
     memory = memory_of_study(study, storage)
-    _print_result(result_of(load_study(study, storage), memory), storage, as_json=as_json)
+    return _shown(result_of(load_study(study, storage), memory), storage, as_json=as_json)
 
 
 @app.command()
 @click.argument("experiment")
 @set_option
 @json_option
-def check(experiment: str, settings: tuple[str, ...], *, as_json: bool) -> None:
+def check(experiment: str, settings: tuple[str, ...], *, as_json: bool) -> str:
     """Check all of EXPERIMENT that can be checked without training."""
-    from tuner.experiment import load_experiment, override  # noqa: PLC0415
-    from tuner.report.checked import checked_as_json, checked_as_text  # noqa: PLC0415
+    from tuner.experiment import load_experiment, override
+    from tuner.report.checked import checked_as_json, checked_as_text
 
     _quieten()
     loaded, _ = load_experiment(experiment)
     loaded = override(loaded, settings)
-    if as_json:
-        _print_json(checked_as_json(loaded))
-    else:
-        click.echo(checked_as_text(loaded))
+    return _json(checked_as_json(loaded)) if as_json else checked_as_text(loaded)
 
 
 @app.command()
@@ -168,7 +167,7 @@ def check(experiment: str, settings: tuple[str, ...], *, as_json: bool) -> None:
 @click.option("--port", type=int, default=5000, show_default=True, help="A free one is taken if it is not.")
 def ui(tracking_uri: str, port: int) -> None:
     """Browse the results in the MLflow UI."""
-    from tuner.tracking import check_tracking_uri, serve_ui  # noqa: PLC0415
+    from tuner.tracking import check_tracking_uri, serve_ui
 
     check_tracking_uri(tracking_uri)
     sys.exit(serve_ui(tracking_uri, port))
@@ -183,55 +182,66 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _exit_code(words: list[str], *, as_json: bool) -> int:
     try:
-        app.main(words, prog_name="tuner", standalone_mode=False)
-    except InputError as error:
-        return _complain(error.what, error.value, error.fix, as_json=as_json)
-    except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "tuner"
-        return _complain(error.format_message(), " ".join(words), f"See {command} --help.", as_json=as_json)
-    except click.exceptions.Exit as leave:
-        return leave.exit_code
+        with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():  # a user's code may print
+            answer = app.main(words, prog_name="tuner", standalone_mode=False)
     except (KeyboardInterrupt, click.Abort) as interruption:
-        click.echo(str(interruption) or "interrupted", err=True)
+        said = interruption.__cause__ or interruption  # click wraps what Ctrl-C raised
+        click.echo(str(said) or "interrupted", err=True)
         return 130
+    except (InputError, click.UsageError) as error:
+        _refuse(error, words, as_json=as_json)
+        return 2
     except Exception as error:  # noqa: BLE001  whatever fails while running is exit code 1, said once
-        return _failed(error, as_json=as_json)
+        _fail(error, as_json=as_json)
+        return 1
+    if isinstance(answer, str):
+        click.echo(answer)
     return 0
 
 
-def _failed(error: Exception, *, as_json: bool) -> int:
-    from tuner.study import StudyFailed  # noqa: PLC0415
+def _refuse(error: InputError | click.UsageError, words: list[str], *, as_json: bool) -> None:
+    if isinstance(error, InputError):
+        _complain(error.what, error.value, error.fix, as_json=as_json)
+    elif isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+    else:
+        command = error.ctx.command_path if error.ctx else "tuner"
+        _complain(error.format_message(), " ".join(words), f"See {command} --help.", as_json=as_json)
+
+
+def _fail(error: Exception, *, as_json: bool) -> None:
+    from tuner.study import StudyFailed
 
     if not isinstance(error, StudyFailed):
         traceback.print_exception(error)
     _complain("the study failed", str(error), "See the log above.", as_json=as_json)
-    return 1
 
 
-def _complain(what: str, value: str, fix: str, *, as_json: bool) -> int:
+def _complain(what: str, value: str, fix: str, *, as_json: bool) -> None:
     if as_json:
-        _print_json({"error": {"what": what, "value": value, "fix": fix}})
+        click.echo(_json({"error": {"what": what, "value": value, "fix": fix}}))
     else:
         click.echo(f"error: {what}: {value}\n  {fix}", err=True)
-    return 2
 
 
 def _parallel(text: str) -> int | None:
     if text == "auto":
         return None
-    if not text.lstrip("-").isdigit():
-        raise InputError("--parallel-trials takes a whole number or auto", text, "Write --parallel-trials 8, say.")
-    return int(text)
+    try:
+        return int(text)
+    except ValueError:
+        fix = "Write --parallel-trials 8, say."
+        raise InputError("--parallel-trials takes a whole number or auto", text, fix) from None
 
 
 def _quieten() -> None:
-    import optuna  # noqa: PLC0415
+    import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 def _progress(total: int) -> Any:
-    from tuner.report.progress import ProgressSink  # noqa: PLC0415
+    from tuner.report.progress import ProgressSink
 
     return ProgressSink(total)
 
@@ -240,18 +250,14 @@ def _say(sentence: str) -> None:
     click.echo(f"note: {sentence}", err=True)
 
 
-def _print_result(result: Any, storage: str, *, as_json: bool) -> None:
-    from tuner.report.summary import summary  # noqa: PLC0415
+def _shown(result: Any, storage: str, *, as_json: bool) -> str:
+    from tuner.report.summary import summary
 
-    if as_json:
-        _print_json(result.as_json())
-    else:
-        click.echo(summary(result, storage))
+    return _json(result.as_json()) if as_json else summary(result, storage)
 
 
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, allow_nan=False))
-
+def _json(value: Any) -> str:
+    return json.dumps(value, allow_nan=False)
 
 
 if __name__ == "__main__":

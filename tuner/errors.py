@@ -23,5 +23,5 @@ class InputError(ValueError):
 def nearest(name: str, known: Iterable[str]) -> str:
     """A phrase that names the known name closest to ``name``, or all of them where none is close."""
     candidates = sorted(known)
-    close = difflib.get_close_matches(name, candidates, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, candidates, n=1)
     return f"Did you mean {close[0]!r}?" if close else f"Known names: {', '.join(candidates)}."

@@ -27,7 +27,8 @@ class Width:
     def __post_init__(self) -> None:
         if not _is_int(self.cap) or self.cap < 1:
             raise InputError("the cap of a Width must be a whole number of at least 1", self.cap, "Give cap=256, say.")
-        if isinstance(self.size, numbers.Number) and not (_is_int(self.size) and 1 <= self.size <= self.cap):
+        concrete: Any = self.size if isinstance(self.size, numbers.Number) else 1
+        if not (_is_int(concrete) and 1 <= concrete <= self.cap):
             raise InputError(
                 f"the size of a Width must be a whole number from 1 to its cap, {self.cap}",
                 self.size,

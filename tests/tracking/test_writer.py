@@ -135,7 +135,7 @@ def test_an_answer_that_was_lost_leaves_no_double(store, spy):
 
 
 def test_a_trial_that_mlflow_refuses_does_not_harm_the_others(store, spy):
-    from mlflow.exceptions import MlflowException  # noqa: PLC0415
+    from mlflow.exceptions import MlflowException
 
     def refuse(name, arguments):
         if name == "create_run" and arguments[1]["tags"].get(TRIAL) == "1":
@@ -184,7 +184,7 @@ def test_telemetry_is_off_whatever_was_set(uri, monkeypatch):
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "false")
     connect(uri)
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
-    from mlflow.telemetry.utils import is_telemetry_disabled  # noqa: PLC0415
+    from mlflow.telemetry.utils import is_telemetry_disabled
 
     assert is_telemetry_disabled()
 

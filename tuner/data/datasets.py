@@ -19,7 +19,7 @@ experiment_folder: ContextVar[Path | None] = ContextVar("experiment_folder", def
 
 def digits() -> Dataset:
     """1797 handwritten digits, 10 classes: images [1797, 8, 8, 1] of 0..1."""
-    from sklearn.datasets import load_digits  # noqa: PLC0415
+    from sklearn.datasets import load_digits
 
     bunch = load_digits()
     return Dataset(bunch.images[..., np.newaxis] / 16, bunch.target, "classification")
@@ -27,28 +27,28 @@ def digits() -> Dataset:
 
 def breast_cancer() -> Dataset:
     """569 tumours, 30 columns, 2 classes (0 malignant, 1 benign)."""
-    from sklearn.datasets import load_breast_cancer  # noqa: PLC0415
+    from sklearn.datasets import load_breast_cancer
 
     return _table(load_breast_cancer(), "classification")
 
 
 def wine() -> Dataset:
     """178 wines, 13 columns, 3 classes."""
-    from sklearn.datasets import load_wine  # noqa: PLC0415
+    from sklearn.datasets import load_wine
 
     return _table(load_wine(), "classification")
 
 
 def iris() -> Dataset:
     """150 flowers, 4 columns (centimetres), 3 classes."""
-    from sklearn.datasets import load_iris  # noqa: PLC0415
+    from sklearn.datasets import load_iris
 
     return _table(load_iris(), "classification")
 
 
 def diabetes() -> Dataset:
     """442 patients, 10 columns in their own units; the target is the progression of the disease (25 to 346)."""
-    from sklearn.datasets import load_diabetes  # noqa: PLC0415
+    from sklearn.datasets import load_diabetes
 
     return _table(load_diabetes(scaled=False), "regression")
 

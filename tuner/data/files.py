@@ -126,7 +126,7 @@ def _arguments(loader: object, *names: str) -> str:
 
 
 def _read(kind: str, path: Path) -> Any:
-    import pandas as pd  # noqa: PLC0415
+    import pandas as pd
 
     try:
         frame = pd.read_parquet(path) if kind == "parquet" else pd.read_csv(path, low_memory=False)
@@ -150,7 +150,7 @@ def _check_columns(frame: Any, names: list[str], path: Path) -> None:
 
 
 def _inputs(frame: Any, names: list[str]) -> NDArray[np.float64]:
-    from pandas.api.types import is_numeric_dtype  # noqa: PLC0415
+    from pandas.api.types import is_numeric_dtype
 
     for name in names:
         cells = _cells(frame, name)

@@ -89,7 +89,7 @@ def _cut_test(prepared: Prepared, fraction: object, seed: int) -> tuple[Rows, Ro
 
 
 def _test_splitter(prepared: Prepared, fraction: float, seed: int) -> Any:
-    from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit  # noqa: PLC0415
+    from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit
 
     options = {"n_splits": 1, "test_size": fraction, "random_state": seed}
     if prepared.groups is not None:
@@ -108,7 +108,7 @@ def _pairs(prepared: Prepared, count: int, rest: Rows, seed: int) -> list[_Pair]
 
 
 def _fold_splitter(prepared: Prepared, count: int, seed: int) -> Any:
-    from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold  # noqa: PLC0415
+    from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
     by_class, by_group = prepared.labels is not None, prepared.groups is not None
     kinds = {(0, 0): KFold, (0, 1): GroupKFold, (1, 0): StratifiedKFold, (1, 1): StratifiedGroupKFold}

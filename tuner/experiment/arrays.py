@@ -1,9 +1,14 @@
 """From an experiment to the arrays that its lanes train on."""
 
-from numpy.typing import NDArray
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 
 from tuner.data import make_splits, prepare, statistics
+from tuner.errors import InputError
 from tuner.experiment.definition import Experiment
+from tuner.experiment.loading import describe, file_of
 from tuner.lanes.arrays import Arrays, Part
 from tuner.training.tasks import metric_of
 
@@ -14,12 +19,29 @@ def arrays_of(experiment: Experiment) -> Arrays:
     Raises:
         InputError: the data cannot be used, the folds cannot be made, or the metric does not fit the task.
     """
-    prepared = prepare(experiment.data, experiment.data_limit)
+    prepared = prepare(_careful(experiment.data), experiment.data_limit)
     metric_of(experiment.metric, prepared.spec.task)
     splits = make_splits(prepared, experiment.folds, experiment.test_fraction, experiment.split_seed)
 
-    def part(train: NDArray, validation: NDArray) -> Part:
+    def part(train: np.ndarray, validation: np.ndarray) -> Part:
         return Part(train, validation, statistics(prepared, train, experiment.standardize))
 
     folds = tuple(part(fold.train, fold.validation) for fold in splits.folds)
     return Arrays(prepared, folds, part(splits.rest, splits.test), experiment.epochs)
+
+
+def _careful(data: Any) -> Any:
+    """The data; a function that loads it raises only ``InputError``, which says where in the user's file."""
+    if not callable(data):
+        return data
+    load: Callable[[], Any] = data
+
+    def loaded() -> Any:
+        try:
+            return load()
+        except InputError:
+            raise
+        except Exception as error:
+            raise InputError("the experiment's data raises", describe(error, file_of(load)), "Mend it.") from error
+
+    return loaded

@@ -87,7 +87,9 @@ def check(experiment: Experiment, arrays: Arrays) -> Checked:
     failure = failures[0] if len(failures) == len(signatures) else None
     unread = set() if log.all else {name for draw in draws for name in draw} - log.read - SETTINGS.keys()
     if failure is not None:  # the model stopped early: only a name that it missed speaks of a wrong one
-        unread = set(difflib.get_close_matches(str(failure.args[0]), unread)) if isinstance(failure, KeyError) else set()
+        unread = (
+            set(difflib.get_close_matches(str(failure.args[0]), unread)) if isinstance(failure, KeyError) else set()
+        )
     _refuse_unread(unread, log.read)
     programs = None if static else _most_programs(draws)
     return Checked(static, log.all, programs, distributions, failure)
@@ -153,7 +155,9 @@ def _trace(draw: Mapping[str, Any], recipe: Recipe, static: frozenset[str]) -> N
     abstract = recipe.abstract
     batch = jax.ShapeDtypeStruct((2, *recipe.spec.input_shape), jnp.result_type(float))
     for graph in (abstract.training, abstract.evaluation):
-        outputs, _ = jax.eval_shape(lambda values, inputs, graph=graph: apply(graph, values, inputs), abstract.values, batch)
+        outputs, _ = jax.eval_shape(
+            lambda values, inputs, graph=graph: apply(graph, values, inputs), abstract.values, batch
+        )
         _check_shape(outputs, recipe)
 
 

@@ -28,12 +28,11 @@ def fingerprint(experiment: Experiment, source: Source | None, data_digest: str)
 
 def changes(before: Mapping[str, Mapping[str, str]], after: Mapping[str, Mapping[str, str]]) -> list[str]:
     """What differs between two fingerprints, in words; an empty list where nothing does."""
-    found = []
+    found: list[str] = []
     for part in ("files", "fields", "data"):
         old, new = before.get(part, {}), after.get(part, {})
-        for name in sorted(old.keys() | new.keys()):
-            if old.get(name) != new.get(name):
-                found.append(_change(part, name, old.get(name), new.get(name)))
+        names = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
+        found.extend(_change(part, name, old.get(name), new.get(name)) for name in names)
     return found
 
 
@@ -41,7 +40,7 @@ def describe_field(value: Any) -> str:
     """A field's value as text that is the same in every process: no addresses in it."""
     if callable(value) and hasattr(value, "__qualname__"):
         return f"{getattr(value, '__module__', '').partition('tuner_experiment_')[0]}:{value.__qualname__}"
-    if type(value).__repr__ is object.__repr__:
+    if "__repr__" not in {name for kind in type(value).__mro__[:-1] for name in vars(kind)}:
         return f"{type(value).__qualname__}({_state(value)})"
     return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
 
@@ -65,7 +64,7 @@ def _digest(tree: ast.Module) -> str:
         body = getattr(node, "body", None)
         if isinstance(body, list):
             node.body = [statement for statement in body if not _is_docstring(statement)]  # type: ignore[attr-defined]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
 
 
 def _is_docstring(statement: Any) -> bool:
@@ -81,18 +80,19 @@ def _trees(source: Source) -> dict[str, ast.Module]:
     waiting = [source.file]
     while waiting:
         file = waiting.pop()
-        name = _relative(file, source.root)
+        name = _shown(file, source)
         if name not in trees:
             trees[name] = ast.parse(file.read_bytes())
-            waiting.extend(_imported_files(trees[name], file, source.root))
+            waiting.extend(_imported_files(trees[name], file, source))
     return trees
 
 
-def _relative(file: Path, root: Path) -> str:
-    return file.relative_to(root).as_posix() if file.is_relative_to(root) else file.name
+def _shown(file: Path, source: Source) -> str:
+    bases = [base for base in (source.root, Path.cwd()) if file.is_relative_to(base)]
+    return file.relative_to(bases[0]).as_posix() if bases else file.name
 
 
-def _imported_files(tree: ast.Module, file: Path, root: Path) -> Iterator[Path]:
+def _imported_files(tree: ast.Module, file: Path, source: Source) -> Iterator[Path]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [(0, alias.name) for alias in node.names]
@@ -102,15 +102,15 @@ def _imported_files(tree: ast.Module, file: Path, root: Path) -> Iterator[Path]:
         else:
             continue
         for level, name in names:
-            yield from _project_files(level, name, file, root)
+            yield from _project_files(level, name, file, source)
 
 
-def _project_files(level: int, name: str, file: Path, root: Path) -> Iterator[Path]:
+def _project_files(level: int, name: str, file: Path, source: Source) -> Iterator[Path]:
     """The files of a dotted name, its packages' __init__.py among them, where they are the project's own."""
     parts = [part for part in name.split(".") if part]
     if level == 0 and (not parts or parts[0] == "tuner" or parts[0] in sys.stdlib_module_names):
         return
-    bases = [file.parents[level - 1]] if level else [file.parent, root]
+    bases = [file.parents[level - 1]] if level else source.importable
     for base in bases:
         for length in range(1, len(parts) + 1):
             path = base.joinpath(*parts[:length])

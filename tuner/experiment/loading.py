@@ -1,7 +1,6 @@
 """Experiment files: a Python file that defines ``experiment``, anywhere on disk."""
 
 import hashlib
-import importlib.util
 import sys
 import traceback
 from collections.abc import Iterator
@@ -27,6 +26,11 @@ class Source:
     def text(self) -> str:
         """As the command line takes it."""
         return str(self.file) if self.name == "experiment" else f"{self.file}:{self.name}"
+
+    @property
+    def importable(self) -> list[Path]:
+        """The folders whose modules the file can import: its project's root, its own, the one you stand in."""
+        return list(dict.fromkeys([self.root, self.file.parent, Path.cwd()]))
 
 
 def load_experiment(reference: str) -> tuple[Experiment, Source]:
@@ -80,7 +84,7 @@ def _execute(source: Source) -> ModuleType:
             exec(code, module.__dict__)  # noqa: S102  running the user's file is what loading it means
         except InputError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise InputError("the experiment file raises", describe(error, source.file), "Mend it.") from error
     return module
 
@@ -89,14 +93,20 @@ def describe(error: BaseException, file: Path | None = None) -> str:
     """An exception in one line, with the last place in the user's file that it passed."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if file is None or frame.filename == str(file)]
-    last = (own or frames or [None])[-1]
-    place = f" ({Path(last.filename).name}, line {last.lineno})" if last is not None else ""
+    last = (own or frames)[-1:]
+    place = f" ({Path(last[0].filename).name}, line {last[0].lineno})" if last else ""
     return f"{type(error).__name__}: {error}{place}"
+
+
+def file_of(function: object) -> Path | None:
+    """The file that a function was written in, if it is one."""
+    code = getattr(function, "__code__", None)
+    return Path(code.co_filename) if code is not None else None
 
 
 def _make_importable(source: Source) -> None:
     """Put the three folders on sys.path; they stay, since a search space may import while it runs."""
-    for folder in (str(source.root), str(source.file.parent), str(Path.cwd())):
+    for folder in map(str, source.importable):
         if folder not in sys.path:
             sys.path.insert(0, folder)
 

@@ -1,16 +1,17 @@
 """Looking at a search space without training: seeded draws, each range's ends and every category."""
 
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.trial import FrozenTrial
 
 from tuner.errors import InputError
-from tuner.experiment.loading import describe
+from tuner.experiment.loading import describe, file_of
 
 DRAWS = 20
+_DEPTH = 3  # ends of branches that no draw took, but an end or a category did
 
 SearchSpace = Callable[[Any], Mapping[str, Any]]
 
@@ -26,7 +27,7 @@ def resolve(search_space: SearchSpace, trial: Any) -> dict[str, Any]:
     except InputError:
         raise
     except Exception as error:
-        raise InputError("the search space raises", describe(error, _file_of(search_space)), "Mend it.") from error
+        raise InputError("the search space raises", describe(error, file_of(search_space)), "Mend it.") from error
     if not isinstance(returned, Mapping) or not all(isinstance(name, str) for name in returned):
         raise InputError(
             "the search space returns no mapping from names to values",
@@ -39,28 +40,63 @@ def resolve(search_space: SearchSpace, trial: Any) -> dict[str, Any]:
 def sampled(search_space: SearchSpace) -> tuple[list[dict[str, Any]], dict[str, BaseDistribution]]:
     """Hyperparameters to check: 20 seeded draws, then each range's ends and every category of what they asked for.
 
+    An end of a range is tried beside the other values of the first draw that asked for it, so in a branch that has it.
+
     Returns:
         The mappings that the search space returned, and the distributions it draws from, by name.
 
     Raises:
         InputError: the search space fails for one of them.
     """
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     found: list[dict[str, Any]] = []
-    distributions: dict[str, BaseDistribution] = {}
+    first: dict[str, optuna.Trial] = {}
+    sampler = _Told(seed=0)
+    study = _silent_study(sampler)
 
     def draw() -> None:
         trial = study.ask()
         found.append(resolve(search_space, trial))
-        distributions.update(trial.distributions)
+        for name in trial.distributions:
+            first.setdefault(name, trial)
 
     for _ in range(DRAWS):
         draw()
-    for name, distribution in list(distributions.items()):
-        for value in _corners(distribution):
-            study.enqueue_trial({name: value})
-            draw()
-    return found, distributions
+    tried: set[str] = set()
+    for _ in range(_DEPTH):
+        for name in [name for name in first if name not in tried]:
+            tried.add(name)
+            params, distributions = first[name].params, first[name].distributions
+            for value in _corners(distributions[name]):
+                sampler.told = {key: (distributions[key], params[key]) for key in params}
+                sampler.told[name] = (distributions[name], value)
+                draw()
+    return found, {name: trial.distributions[name] for name, trial in first.items()}
+
+
+class _Told(optuna.samplers.RandomSampler):
+    """Draws the values that it is told, where the distribution is the one that they belong to; else at random."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self.told: dict[str, tuple[BaseDistribution, Any]] = {}
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        distribution, value = self.told.get(param_name, (None, None))
+        if distribution == param_distribution:
+            return value
+        return super().sample_independent(study, trial, param_name, param_distribution)
+
+
+def _silent_study(sampler: optuna.samplers.BaseSampler) -> optuna.Study:
+    """A study in memory, without Optuna's announcement of it."""
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        return optuna.create_study(sampler=sampler)
+    finally:
+        optuna.logging.set_verbosity(verbosity)
 
 
 def _corners(distribution: BaseDistribution) -> Iterator[Any]:
@@ -69,8 +105,3 @@ def _corners(distribution: BaseDistribution) -> Iterator[Any]:
     else:
         yield distribution.low  # type: ignore[attr-defined]
         yield distribution.high  # type: ignore[attr-defined]
-
-
-def _file_of(function: Any) -> Path | None:
-    code = getattr(function, "__code__", None)
-    return Path(code.co_filename) if code is not None else None

@@ -1,0 +1,1 @@
+"""The lanes axis: programs, populations, placement. Nothing here knows Optuna."""

@@ -30,11 +30,11 @@ class _Counter:
         jax.monitoring.register_event_duration_secs_listener(self._on_duration)
         jax.monitoring.register_event_listener(self._on_event)
 
-    def _on_duration(self, event: str, duration: float, **_: object) -> None:
+    def _on_duration(self, event: str, duration_secs: float, **_: object) -> None:
         if event == _BACKEND_COMPILE:
             with self._lock:
                 now = self._now
-                self._now = Compilations(now.count + 1, now.seconds + duration, now.cache_hits)
+                self._now = Compilations(now.count + 1, now.seconds + duration_secs, now.cache_hits)
 
     def _on_event(self, event: str, **_: object) -> None:
         if event == _CACHE_HIT:

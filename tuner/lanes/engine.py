@@ -21,7 +21,7 @@ from tuner.training.tasks import task_of
 
 @dataclass(frozen=True, eq=False)
 class EpochResult:
-    """One epoch of one trial: its number from 1, the training loss (folds,), and each metric over the folds (folds,)."""
+    """One epoch of one trial: its number from 1, the training loss and each metric over the folds, shape (folds,)."""
 
     epoch: int
     train_loss: np.ndarray

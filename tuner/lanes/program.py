@@ -72,7 +72,7 @@ class Program:
         if layout.trials > 1:
             part = _stacked(self._empty_lane, layout.folds), jax.ShapeDtypeStruct((), jnp.int32)
             self._put = jax.jit(_put, donate_argnums=0).lower(chunk, *part).compile()
-        self.code_bytes = int(self._advance.memory_analysis().generated_code_size_in_bytes)
+        self.code_bytes = _code_bytes(self._advance)
 
     def empty(self) -> Lane:
         """A chunk with no trial in it."""
@@ -111,6 +111,11 @@ class Program:
         """
         after: tuple[Lane, Any] = self._advance(chunk, data, folds, orders, bounds)
         return after
+
+
+def _code_bytes(executable: Any) -> int:
+    memory = executable.memory_analysis()
+    return 0 if memory is None else int(memory.generated_code_size_in_bytes)
 
 
 def _advance_function(recipe: Recipe) -> Any:
@@ -169,5 +174,5 @@ def _advance_shapes(recipe: Recipe, layout: Layout) -> tuple[Any, ...]:
 def _zeros(shape: Any) -> Any:
     if jnp.issubdtype(shape.dtype, jax.dtypes.prng_key):
         words = jax.eval_shape(jax.random.key_data, shape)
-        return jax.random.wrap_key_data(np.zeros(words.shape, words.dtype))
+        return jax.random.wrap_key_data(jnp.zeros(words.shape, words.dtype))
     return np.zeros(shape.shape, shape.dtype)

@@ -1,4 +1,4 @@
-"""The model zoo. A model is called with (hyperparameters, spec, rngs); the module it returns maps a batch to outputs."""
+"""The model zoo. A model is called with (hyperparameters, spec, rngs); its module maps a batch to outputs."""
 
 from tuner.models.mlp import MLP
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -42,7 +43,7 @@ class MLP(nnx.Module):
     def __init__(self, hyperparameters: Mapping[str, Any], spec: Spec, rngs: nnx.Rngs) -> None:
         widths = [math.prod(spec.input_shape), *hyperparameters.get("hidden", [64])]
         rate = hyperparameters.get("dropout")
-        self.layers = nnx.List([nn.Linear(i, o, rngs=rngs) for i, o in zip(widths[:-1], widths[1:], strict=True)])
+        self.layers = nnx.List([nn.Linear(i, o, rngs=rngs) for i, o in pairwise(widths)])
         self.dropouts = nnx.List([] if rate is None else [nn.Dropout(rate, rngs=rngs) for _ in self.layers])
         self.output = nn.Linear(widths[-1], spec.outputs, rngs=rngs)
         self.activation = activation(hyperparameters.get("activation", "relu"))

@@ -27,7 +27,8 @@ def key_words(key: Any) -> Any:
 def fold_in(words: Any, index: Any) -> Any:
     """A new pair of words for the ``index``-th use of a key. Arrays of uint32, shape (2,)."""
     xp = _namespace(words, index)
-    place = xp.asarray(index).astype(xp.uint32).reshape(1)
+    golden = xp.asarray([_GOLDEN], xp.uint32)
+    place = xp.asarray(index).astype(xp.uint32).reshape(1) * golden + golden  # not 0, which the mixer leaves as it is
     return xp.concatenate([_mix(_mix(words[:1] ^ place) + words[1:]), _mix(_mix(words[1:] + place) ^ words[:1])])
 
 
@@ -51,8 +52,8 @@ def counter_bits(words: Any, rows: Any, columns: Any) -> Any:
 
 def uniform(words: Any, rows: Any, columns: Any) -> Any:
     """Uniform numbers in (0, 1), never an end, for each (row, column): the default float type, shape (r, c)."""
-    bits = counter_bits(words, rows, columns) >> 8
-    return (bits.astype(float_dtype()) + 0.5) * 2.0**-24
+    bits = counter_bits(words, rows, columns) >> 9  # 23 bits and a half: float32 holds each of these numbers exactly
+    return (bits.astype(float_dtype()) + 0.5) * 2.0**-23
 
 
 def truncated_normal(words: Any, rows: Any, columns: Any) -> Any:

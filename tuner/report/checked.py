@@ -43,7 +43,8 @@ def checked_as_text(experiment: Experiment) -> str:
     found = checked_as_json(experiment)
     rows = found["rows"]
     lines = [
-        f"experiment {found['experiment']}: a {found['task']}, {experiment.epochs} epochs on {len(rows['training'])} folds",
+        f"experiment {found['experiment']}: a {found['task']}, "
+        f"{experiment.epochs} epochs on {len(rows['training'])} folds",
         f"  rows        {rows['training'][0]} to train on, {rows['validation'][0]} to validate (first fold), "
         f"{rows['test']} for the test",
         f"  examples    shape {tuple(found['input_shape'])}, {found['outputs']} outputs",

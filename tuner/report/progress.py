@@ -41,7 +41,8 @@ class ProgressSink(NullSink):
         best = "" if self._best is None else f"  best {self._best.value:.4f} (trial {self._best.number})"
         seconds = time.monotonic() - self._began
         self._print(
-            f"{self._ended:>4}/{self._total}  {seconds:6.1f} s  trial {trial.number:<4} {trial.state:<8} {outcome}{best}"
+            f"{self._ended:>4}/{self._total}  {seconds:6.1f} s  trial {trial.number:<4} {trial.state:<8} "
+            f"{outcome}{best}"
         )
 
     def _count(self, trial: TrialRecord) -> None:

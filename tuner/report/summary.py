@@ -49,7 +49,9 @@ def _best(best: BestTrial, metric: str) -> list[str]:
     if best.test:
         spread = f"{min(best.test):.4f} to {max(best.test):.4f} over {len(best.test)} seeds"
         lines.append(f"  test        {metric} {mean(best.test):.4f} ({spread}), refit on all that is not test data")
-    lines += [f"  {'with' if not index else '':<10}  {line}" for index, line in enumerate(_values(best.hyperparameters))]
+    lines += [
+        f"  {'with' if not index else '':<10}  {line}" for index, line in enumerate(_values(best.hyperparameters))
+    ]
     return lines
 
 
@@ -74,7 +76,9 @@ def _cost(cost: Mapping[str, Any]) -> list[str]:
 def _next(result: StudyResult, storage: str) -> list[str]:
     elsewhere = "" if storage == DEFAULT_STORAGE else f" --storage {storage}"
     uri = result.memory.tracking_uri
-    tracking = "" if uri is None or uri.endswith("/" + DEFAULT_TRACKING.rpartition("/")[2]) else f" --tracking-uri {uri}"
+    tracking = (
+        "" if uri is None or uri.endswith("/" + DEFAULT_TRACKING.rpartition("/")[2]) else f" --tracking-uri {uri}"
+    )
     commands = [] if uri is None else [f"tuner ui{tracking}"]
     if result.memory.file is not None:
         commands.append(f"tuner resume {result.study.study_name}{elsewhere}")

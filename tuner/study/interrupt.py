@@ -15,6 +15,7 @@ class Interrupt:
         self.requested = False
 
     def __call__(self) -> bool:
+        """Whether to stop."""
         return self.requested
 
     def handle(self, _signal: int, _frame: FrameType | None) -> None:

@@ -80,7 +80,7 @@ class Loop:
         smallest_fold: int,
     ) -> None:
         self._study, self._experiment, self._engine, self._sink = study, experiment, engine, sink
-        self._storage = cast(Storage, study._storage)
+        self._storage = cast("Storage", study._storage)
         self._plan, self._ledger, self._interrupted, self._smallest_fold = plan, ledger, interrupted, smallest_fold
         self._running: dict[int, Running] = {}
         self._deadline = math.inf if plan.timeout is None else time.monotonic() + plan.timeout
@@ -187,9 +187,14 @@ class Loop:
         elif epoch == self._experiment.epochs:
             self._engine.remove(number)
             self._end(number, TrialState.COMPLETE, value=self._running[number].history.values[-1])
-        elif judges(self._study.pruner, epoch) and self._running[number].trial.should_prune():
+        elif judges(self._study.pruner, epoch) and self._is_pruned(number):
             self._engine.remove(number)
             self._end(number, TrialState.PRUNED, reason=f"pruned after epoch {epoch}")
+
+    def _is_pruned(self, number: int) -> bool:
+        """Ask the pruner about the trial as the database holds it: reports go there without passing Optuna's trial."""
+        frozen = self._storage.get_trial(self._running[number].trial._trial_id)
+        return self._study.pruner.prune(self._study, frozen)
 
     def _fail(self, number: int, reason: str) -> None:
         self.last_reason = reason

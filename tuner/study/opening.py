@@ -1,6 +1,7 @@
 """Finding, opening and creating studies in a database."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -12,6 +13,7 @@ from tuner.study.pruners import make_pruner
 from tuner.study.record import StudyMemory
 from tuner.study.result import StudyResult, result_of
 from tuner.study.storage import Storage, check_storage_url, open_storage, requeue, sqlite_file, without_password
+from tuner.training.tasks import Direction
 
 Say = Callable[[str], None]
 
@@ -46,7 +48,9 @@ def load_study(name: str, storage_url: str) -> optuna.Study:
 def all_results(storage_url: str) -> list[StudyResult]:
     """The results of all of tuner's studies in a database, by name; none where the SQLite file does not exist."""
     storage = _existing_storage(storage_url)
-    names = [] if storage is None else sorted(optuna.get_all_study_names(storage))
+    if storage is None:
+        return []
+    names = sorted(optuna.get_all_study_names(storage))
     studies = [optuna.load_study(study_name=name, storage=storage) for name in names]
     return [result_of(study, memory) for study in studies if (memory := StudyMemory.load(study)) is not None]
 
@@ -68,7 +72,9 @@ def experiment_reference(name: str, memory: StudyMemory) -> str:
         if candidate.is_file():
             return f"{candidate}:{memory.attribute}"
     raise InputError(
-        "the study's experiment file is gone", memory.file, f"Put it back, or stand in the folder that has {memory.relative}."
+        "the study's experiment file is gone",
+        memory.file,
+        f"Put it back, or stand in the folder that has {memory.relative}.",
     )
 
 
@@ -76,12 +82,12 @@ def open_study(
     name: str,
     experiment: Experiment,
     memory: StudyMemory,
-    direction: str,
+    direction: Direction,
     options: Options,
     sampler: optuna.samplers.BaseSampler,
     say: Say,
-) -> optuna.Study:
-    """Open the study of this name, or create it.
+) -> tuple[optuna.Study, StudyMemory]:
+    """Open the study of this name, or create it; it remembers ``memory`` from now on.
 
     Trials that a killed process left running go back to waiting.
 
@@ -92,14 +98,16 @@ def open_study(
     pruner = make_pruner(experiment.pruner, experiment.epochs)
     if name in optuna.get_all_study_names(storage):
         study = optuna.load_study(study_name=name, storage=storage, sampler=sampler, pruner=pruner)
-        _check_same(study, memory, options.allow_changed, say)
+        before = StudyMemory.load(study)
+        _check_same(study, before, memory, allow_changed=options.allow_changed, say=say)
+        memory = memory if before is None else replace(memory, key=before.key)
         _put_back_orphans(study, storage)
     else:
         study = optuna.create_study(
             study_name=name, storage=storage, sampler=sampler, pruner=pruner, direction=direction
         )
     memory.save(study)
-    return study
+    return study, memory
 
 
 def _existing_storage(url: str) -> Storage | None:
@@ -108,8 +116,9 @@ def _existing_storage(url: str) -> Storage | None:
     return None if file is not None and not file.exists() else open_storage(url)
 
 
-def _check_same(study: optuna.Study, now: StudyMemory, allow_changed: bool, say: Say) -> None:
-    before = StudyMemory.load(study)
+def _check_same(
+    study: optuna.Study, before: StudyMemory | None, now: StudyMemory, *, allow_changed: bool, say: Say
+) -> None:
     if before is None or before.experiment != now.experiment:
         owner = "something else" if before is None else f"the experiment {before.experiment!r}"
         raise InputError(f"the study exists and belongs to {owner}", study.study_name, "Choose another --study name.")
@@ -122,7 +131,11 @@ def _check_same(study: optuna.Study, now: StudyMemory, allow_changed: bool, say:
             "; ".join(found),
             "Undo it, give --allow-changed, or start another study with --study NAME.",
         )
-    newer = [f"{lib} {before.libraries.get(lib)} became {v}" for lib, v in now.libraries.items() if before.libraries.get(lib) != v]
+    newer = [
+        f"{lib} {before.libraries.get(lib)} became {v}"
+        for lib, v in now.libraries.items()
+        if before.libraries.get(lib) != v
+    ]
     if newer:
         say(f"other libraries than at the study's start: {', '.join(newer)}")
 

@@ -1,5 +1,6 @@
 """What a study remembers of itself and of its trials, as Optuna's user attributes: plain data."""
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -36,7 +37,8 @@ class StudyMemory:
     """What a study must remember to be resumed from nothing but its name.
 
     file, relative, attribute: the experiment's file (absolute, and within its root) and its name there; None where the
-    study was started from Python. tracking_uri: without credentials; None where nothing is tracked.
+    study was started from Python. tracking_uri: without credentials; None where nothing is tracked. key: of this study
+    alone, by which tracking finds its run again.
     """
 
     experiment: str
@@ -49,6 +51,7 @@ class StudyMemory:
     parallel_trials: int
     tracking_uri: str | None
     fingerprint: Fingerprint
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)
     libraries: dict[str, str] = field(default_factory=lambda: {name: version(name) for name in _LIBRARIES})
 
     def save(self, study: optuna.Study) -> None:
@@ -127,7 +130,11 @@ def jsonable(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [jsonable(item) for item in value]
     value = plain(value)
-    return value if value is None or isinstance(value, bool | int | float | str) else getattr(value, "__name__", str(value))
+    return (
+        value
+        if value is None or isinstance(value, bool | int | float | str)
+        else getattr(value, "__name__", str(value))
+    )
 
 
 def state_name(state: TrialState) -> str:

@@ -64,7 +64,7 @@ def result_of(study: optuna.Study, memory: StudyMemory) -> StudyResult:
         study=study,
         memory=memory,
         trials=counts,
-        best=best_of(study, memory, attributes),
+        best=best_of(study, attributes),
         cost=attributes.get(COST, {}),
         cost_total=attributes.get(COST_TOTAL, {}),
     )
@@ -76,7 +76,7 @@ def best_trial(study: optuna.Study) -> FrozenTrial | None:
     return study.best_trial if complete else None
 
 
-def best_of(study: optuna.Study, memory: StudyMemory, attributes: Mapping[str, Any]) -> BestTrial | None:
+def best_of(study: optuna.Study, attributes: Mapping[str, Any]) -> BestTrial | None:
     """The best trial with what the study knows of it."""
     trial = best_trial(study)
     if trial is None or trial.value is None:

@@ -4,7 +4,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tuner.experiment import Experiment, Source, arrays_of, check, fingerprint, load_experiment, note_on_static, override
+from tuner.experiment import (
+    Experiment,
+    Source,
+    arrays_of,
+    check,
+    fingerprint,
+    load_experiment,
+    note_on_static,
+    override,
+)
 from tuner.lanes.compilations import compilations
 from tuner.study.ledger import Ledger
 from tuner.study.opening import Say, experiment_reference, memory_of_study, open_study
@@ -63,15 +72,13 @@ def run(
     return run_study(experiment, None, [], study, options)
 
 
-def resume_study(
-    name: str, options: Options, *, progress: Sink | None = None, say: Say = _silent
-) -> StudyResult:
+def resume_study(name: str, options: Options, *, progress: Sink | None = None, say: Say = _silent, began: float | None = None) -> StudyResult:
     """Complete a study from what it remembers: file, settings, seed, parallel trials, tracking.
 
     Raises:
         InputError: there is no such study, it was started from Python, or its experiment changed.
     """
-    began = time.perf_counter()
+    began = time.perf_counter() if began is None else began
     options.check()
     memory = memory_of_study(name, options.storage)
     reference = experiment_reference(name, memory)
@@ -127,7 +134,5 @@ def run_study(
             fingerprint=fingerprint(experiment, source, arrays.prepared.digest),
         )
         direction = metric_of(experiment.metric, arrays.spec.task).direction
-        study = open_study(name or experiment.name, experiment, memory, direction, options, sampler, say)
-    return Session(experiment, arrays, checked, study, memory, options, ledger, compiled).run(progress)
-
-
+        opened, memory = open_study(name or experiment.name, experiment, memory, direction, options, sampler, say)
+    return Session(experiment, arrays, checked, opened, memory, options, ledger, compiled, say).run(progress)

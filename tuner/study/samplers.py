@@ -57,7 +57,7 @@ def make_sampler(sampler: str | BaseSampler, seed: int, distributions: Distribut
 
 
 def set_generators(sampler: BaseSampler, seed: int, trial: int) -> None:
-    """Set every random generator of a sampler from (study seed, trial number), so that no ask depends on earlier ones."""
+    """Set a sampler's random generators from (study seed, trial number), so that no ask depends on earlier ones."""
     for index, state in enumerate(_generators(sampler, set())):
         state.rng.seed(np.random.SeedSequence([seed, trial, index]).generate_state(4))
 

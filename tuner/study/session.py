@@ -12,11 +12,14 @@ from tuner.lanes.engine import Engine, Usage
 from tuner.study.interrupt import Interrupt, interruptible
 from tuner.study.ledger import Ledger
 from tuner.study.loop import Loop, Outcome, Plan
+from tuner.study.opening import Say
 from tuner.study.options import Options
 from tuner.study.record import BEST, COST, COST_TOTAL, StudyMemory, trial_record
 from tuner.study.result import StudyResult, added, best_trial, result_of
 from tuner.study.storage import without_password
 from tuner.tracking import CompositeSink, Sink, StudyRecord, TrialRecord, open_sink
+
+_FLUSH_SECONDS = 60  # for a tracking server that hangs; what it misses is written when the study is resumed
 
 
 class StudyFailed(RuntimeError):
@@ -48,9 +51,10 @@ class Session:
         options: Options,
         ledger: Ledger,
         compiled: Compilations,
+        say: Say,
     ) -> None:
         self._experiment, self._arrays, self._study, self._memory = experiment, arrays, study, memory
-        self._options, self._ledger, self._compiled = options, ledger, compiled
+        self._options, self._ledger, self._compiled, self._say = options, ledger, compiled, say
         self._engine = Engine(
             experiment.model, arrays, slots=memory.parallel_trials, seed=memory.seed, static=checked.static
         )
@@ -92,7 +96,14 @@ class Session:
             timeout=self._options.timeout,
         )
         return Loop(
-            self._study, self._experiment, self._engine, sink, plan, self._ledger, interrupted, self._arrays.smallest_fold
+            self._study,
+            self._experiment,
+            self._engine,
+            sink,
+            plan,
+            self._ledger,
+            interrupted,
+            self._arrays.smallest_fold,
         )
 
     def _refit_best(self) -> None:
@@ -113,12 +124,14 @@ class Session:
             metrics[f"test_{self._experiment.metric}"] = sum(test) / len(test)
         with self._ledger.phase("tracking_wait"):
             sink.study_ended(outcome, metrics)
-            sink.close()
+            sink.close(_FLUSH_SECONDS)
+        if tracking.problem:
+            self._say(f"not all was tracked, a later resume writes it again: {tracking.problem}")
         known = self._study.user_attrs.get(BEST, {})
         if best is not None:
             known = known if known.get("number") == best.number else {"number": best.number}
             self._study.set_user_attr(BEST, known | {"mlflow_run_id": tracking.run_id(best.number)})
-        cost = cost_of(self._ledger, compilations() - self._compiled, self._engine.usage)
+        cost = cost_of(self._ledger, compilations() - self._compiled, self._engine.usage, tracking.seconds)
         self._study.set_user_attr(COST_TOTAL, added(self._study.user_attrs.get(COST_TOTAL, {}), cost))
         self._study.set_user_attr(COST, cost)
 
@@ -133,13 +146,19 @@ class Session:
         return StudyRecord(
             study=self._study.study_name,
             experiment=experiment.name,
-            tags={"tuner.seed": str(memory.seed), "tuner.file": memory.file or "", "tuner.storage": without_password(self._options.storage)},
+            tags={
+                "tuner.seed": str(memory.seed),
+                "tuner.file": memory.file or "",
+                "tuner.storage": without_password(self._options.storage),
+                "tuner.direction": self._study.direction.name.lower(),
+            },
+            key=memory.key,
             parameters=parameters | {"parallel_trials": memory.parallel_trials, "seed": memory.seed},
             description=f"Study {self._study.study_name}: {experiment.name}, {experiment.metric} over the folds.",
         )
 
 
-def cost_of(ledger: Ledger, compiled: Compilations, usage: Usage) -> dict[str, Any]:
+def cost_of(ledger: Ledger, compiled: Compilations, usage: Usage, tracking: float) -> dict[str, Any]:
     """The ``cost`` of the results: exclusive seconds that sum to the wall time, counts, and shares."""
     return ledger.seconds() | {
         "compilations": compiled.count,
@@ -147,7 +166,5 @@ def cost_of(ledger: Ledger, compiled: Compilations, usage: Usage) -> dict[str, A
         "programs": usage.programs,
         "occupancy": usage.occupancy,
         "mask_tax": usage.mask_tax,
-        "background": {"compile": compiled.seconds, "tracking": 0.0, "checkpoint": 0.0},
+        "background": {"compile": compiled.seconds, "tracking": tracking, "checkpoint": 0.0},
     }
-
-

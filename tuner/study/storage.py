@@ -11,7 +11,7 @@ from typing import Any
 import optuna
 import sqlalchemy
 from optuna.storages import RDBStorage
-from optuna.storages._cached_storage import _CachedStorage as Storage
+from optuna.storages._cached_storage import _CachedStorage
 from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial, TrialState
@@ -19,6 +19,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
 from tuner.errors import InputError
+
+Storage = _CachedStorage
 
 RESOLVED = "tuner:resolved"  # the attribute whose presence says that a trial's parameters are all drawn
 
@@ -39,9 +41,11 @@ def sqlite_file(url: str) -> Path | None:
 def without_password(url: str) -> str:
     """The URL with its user and password taken out, for messages and for what a study remembers."""
     try:
-        return make_url(url).set(username=None, password=None).render_as_string()
+        parsed = make_url(url)
     except sqlalchemy.exc.ArgumentError:
         return url
+    has_credentials = parsed.username is not None or parsed.password is not None
+    return parsed.set(username=None, password=None).render_as_string() if has_credentials else url
 
 
 def check_storage_url(url: str) -> None:
@@ -71,7 +75,7 @@ def open_storage(url: str) -> Storage:
     shown = without_password(url)
     try:
         backend = RDBStorage(url, engine_kwargs=_engine_options(url))
-        if backend.engine.name == "sqlite":
+        if sqlite_file(url) is not None:
             _use_wal(backend)
         _try_to_write(backend)
     except ImportError as error:

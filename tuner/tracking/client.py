@@ -19,7 +19,7 @@ def connect(tracking_uri: str) -> Any:
     _environment()
     # SQLAlchemy 2.1 says of a line of MLflow 3.17 that it will break one day.
     warnings.filterwarnings("ignore", message="The ``noload`` loader strategy", category=DeprecationWarning)
-    from mlflow import MlflowClient  # noqa: PLC0415
+    from mlflow import MlflowClient
 
     for name in ("mlflow", "alembic"):
         logger = logging.getLogger(name)
@@ -43,7 +43,7 @@ def log(
         parameters: by name.
         tags: by name.
     """
-    from mlflow.entities import Metric, Param, RunTag  # noqa: PLC0415
+    from mlflow.entities import Metric, Param, RunTag
 
     points = [Metric(clean(key), finite(value), moment, step) for key, value, moment, step in metrics]
     params = [Param(clean(key), str(value)[:_PARAMETER_VALUE]) for key, value in (parameters or {}).items()]

@@ -18,7 +18,8 @@ class StudyRecord:
         tags: more about it.
         parameters: of the study: epochs, folds, sampler.
         description: for people.
-        run_id: the parent run of an earlier process, to be used again if it still exists.
+        key: of the study alone, whatever its name and database: its run is found again by it.
+        run_id: its run, where that is known already.
     """
 
     study: str
@@ -26,6 +27,7 @@ class StudyRecord:
     tags: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
     description: str = ""
+    key: str = ""
     run_id: str | None = None
 
 

@@ -6,9 +6,10 @@ from typing import Any
 from tuner.tracking.client import clean, clean_tags, log
 from tuner.tracking.drafts import Drafts
 from tuner.tracking.records import StudyRecord, TrialRecord
-from tuner.tracking.runs import STATE, STATUS, STUDY, TRIAL, TrialRuns, children, delete
+from tuner.tracking.runs import KEY, STATE, STATUS, STUDY, TRIAL, TrialRuns, children, delete
 
 _NOTE = "mlflow.note.content"
+_ACTIVE_ONLY, _DELETED_ONLY = 1, 2  # mlflow.entities.ViewType, whose import would bring all of MLflow
 
 
 def open_experiment(client: Any, name: str) -> str:
@@ -28,11 +29,12 @@ def open_experiment(client: Any, name: str) -> str:
 
 def open_parent(client: Any, experiment_id: str, study: StudyRecord) -> Any:
     """The study's run: the one it had or, where that is gone with what was below it, a new one."""
-    found = _existing(client, experiment_id, study.run_id)
+    known = study.run_id or _find(client, experiment_id, study.key)
+    found = _existing(client, experiment_id, known)
     if found is not None:
         return found
-    if study.run_id is not None:
-        _, orphans = sort_out(children(client, experiment_id, study.run_id), {})
+    if known is not None:
+        _, orphans = sort_out(children(client, experiment_id, known), {})
         for run_id in orphans:
             delete(client, run_id)
     return client.create_run(experiment_id, tags=_tags(study), run_name=study.study)
@@ -87,7 +89,19 @@ def _shows(run: Any, trial: TrialRecord) -> bool:
 
 
 def _tags(study: StudyRecord) -> dict[str, str]:
-    return clean_tags({**study.tags, STUDY: study.study, STATE: "running", _NOTE: study.description})
+    key = {KEY: study.key} if study.key else {}
+    return clean_tags({**study.tags, **key, STUDY: study.study, STATE: "running", _NOTE: study.description})
+
+
+def _find(client: Any, experiment_id: str, key: str) -> str | None:
+    """The id of the run that a process before this one made for the study, preferably one that is not deleted."""
+    if not key:
+        return None
+    for view in (_ACTIVE_ONLY, _DELETED_ONLY):
+        runs = client.search_runs([experiment_id], f"tags.`{KEY}` = '{key}'", run_view_type=view, max_results=1)
+        if runs:
+            return str(runs[0].info.run_id)
+    return None
 
 
 def _existing(client: Any, experiment_id: str, run_id: str | None) -> Any | None:

@@ -10,6 +10,7 @@ from tuner.tracking.records import TrialRecord
 
 PARENT = "mlflow.parentRunId"
 STUDY, TRIAL, STATE, REASON = "tuner.study", "tuner.trial", "tuner.state", "tuner.reason"
+KEY = "tuner.key"
 STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 _PAGE = 1000
 

@@ -85,7 +85,7 @@ def _wait(process: subprocess.Popen[bytes], address: str) -> int:
 
 def answers(address: str) -> bool:
     """Whether a server answers there."""
-    from http.client import HTTPConnection, HTTPException  # noqa: PLC0415  the command line starts faster without it
+    from http.client import HTTPConnection, HTTPException
 
     connection = HTTPConnection(address.removeprefix("http://"), timeout=2)
     try:

@@ -13,6 +13,10 @@ class Sink(Protocol):
     def problem(self) -> str | None:
         """The last problem in writing, in words; None where there was none."""
 
+    @property
+    def seconds(self) -> float:
+        """What writing took behind the loop."""
+
     def study_started(self, study: StudyRecord, known: Sequence[TrialRecord] = ()) -> None:
         """A study begins or goes on. ``known``: its finished trials; each shall be shown exactly once."""
 
@@ -42,6 +46,7 @@ class NullSink:
     """Tracks nothing."""
 
     problem: str | None = None
+    seconds: float = 0.0
 
     def study_started(self, study: StudyRecord, known: Sequence[TrialRecord] = ()) -> None:
         """Nothing."""
@@ -128,6 +133,11 @@ class CompositeSink:
     def problem(self) -> str | None:
         """The first problem that any sink has."""
         return next((sink.problem for sink in self.sinks if sink.problem), None)
+
+    @property
+    def seconds(self) -> float:
+        """What writing took all of them."""
+        return sum(sink.seconds for sink in self.sinks)
 
     def study_started(self, study: StudyRecord, known: Sequence[TrialRecord] = ()) -> None:
         """Tell all."""

@@ -134,7 +134,7 @@ def start(recipe: Recipe, values: Values, numbers: dict[str, Any]) -> Lane:
 
 def apply(graph: Any, values: Values, inputs: Any) -> tuple[Any, Any]:
     """A model's outputs for a batch, and its other state after it."""
-    module = nnx.merge(graph, *values, copy=True)
+    module = nnx.merge(graph, values.parameters, values.other, copy=True)
     outputs = module(inputs)
     return outputs, _split(module)[1].other
 
@@ -218,7 +218,8 @@ def _penalty(hyperparameters: Mapping[str, Any], parameters: Any) -> Any:
     """L1 and L2 penalties on weights: the parameters with two axes or more, not biases and scales."""
     weights = [leaf for leaf in jax.tree.leaves(parameters) if leaf.ndim >= 2]
     l1, l2 = setting(hyperparameters, "l1"), setting(hyperparameters, "l2")
-    absolute = 0.0 if l1 is None else l1 * sum(jnp.abs(w).sum() for w in weights)
+    # jnp.abs has slope 1 at 0 and would move what is masked; this has 0 there
+    absolute = 0.0 if l1 is None else l1 * sum((w * jnp.sign(w)).sum() for w in weights)
     squared = 0.0 if l2 is None else l2 * sum((w**2).sum() for w in weights)
     return absolute + squared
 
@@ -237,7 +238,7 @@ def _weighted_sum(part: Any, weights: Any) -> Any:
 
 
 def _split(module: nnx.Module) -> tuple[Any, Values]:
-    graph, parameters, other = nnx.split(module, nnx.Param, ...)
+    graph, parameters, other = nnx.split(module, nnx.Param, ...)  # type: ignore[misc]  Flax annotates it so
     return graph, Values(parameters, other)
 
 

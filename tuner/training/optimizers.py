@@ -61,4 +61,4 @@ def _direction(name: str, momentum: Any) -> optax.GradientTransformation:
         return optax.scale_by_lion()
     scaled = [optax.scale_by_rms(decay=0.9)] if name == "rmsprop" else []
     heavy_ball = [] if momentum is None else [optax.trace(decay=momentum)]
-    return optax.chain(*scaled, *heavy_ball)
+    return optax.chain(optax.identity(), *scaled, *heavy_ball)

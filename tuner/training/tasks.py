@@ -27,9 +27,9 @@ class Metric:
 
 @dataclass(frozen=True)
 class Task:
-    """A task: ``losses`` (outputs, targets, label smoothing) -> one loss an example; ``sums`` adds up the metrics' parts.
+    """A task: ``losses`` (outputs, targets, label smoothing) -> one loss an example; ``parts`` are what metrics add up.
 
-    ``sums`` takes (outputs, targets, target scale): outputs and targets are in the units of training, and every
+    ``parts`` takes (outputs, targets, target scale): outputs and targets are in the units of training, and every
     part it returns has the example axis first.
     """
 

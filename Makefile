@@ -1,0 +1,40 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: study check test test-all benchmark format
+
+study: $(VENV)/.installed  ## install, then run the first study
+	$(BIN)/tuner run experiments/digits_mlp.py --trials 40
+
+check: $(VENV)/.installed-dev  ## format, lint, types, import layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: $(VENV)/.installed-dev  ## the tests, with the slowest ones named
+	$(BIN)/pytest
+
+test-all: $(VENV)/.installed-dev  ## the tests, the long ones among them
+	$(BIN)/pytest -m "slow or not slow"
+
+benchmark: $(VENV)/.installed  ## the ratio to a plain Optuna and Flax objective: takes ten minutes
+	$(BIN)/python benchmarks/digits_mlp.py
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tuner needs Python 3.11 or newer; name one: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) --editable '.[dev]'
+	@touch $@

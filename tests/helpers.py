@@ -1,0 +1,41 @@
+"""Small data that trains in milliseconds, and a look at a trial's lanes."""
+
+import jax
+import numpy as np
+
+from tuner.data import Dataset, make_splits, prepare, statistics
+from tuner.lanes.arrays import Arrays, Part
+
+
+def make_dataset(task="classification", rows=90, columns=5, outputs=3):
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(rows, columns)) * 3 + 1
+    signal = np.sin(inputs @ rng.normal(size=(columns, outputs))) + 0.1 * rng.normal(size=(rows, outputs))
+    if task == "regression":
+        return Dataset(inputs, signal * 10 + 5, task)
+    targets = signal.argmax(1) if outputs > 1 else signal[:, 0] > 0
+    return Dataset(inputs, targets, task)
+
+
+def make_arrays(task="classification", *, folds=3, epochs=8, standardize=True, **options):
+    prepared = prepare(make_dataset(task, **options))
+    splits = make_splits(prepared, folds, 0.2, 0)
+
+    def part(train, validation):
+        return Part(train, validation, statistics(prepared, train, standardize))
+
+    return Arrays(
+        prepared,
+        tuple(part(fold.train, fold.validation) for fold in splits.folds),
+        part(splits.rest, splits.test),
+        epochs,
+    )
+
+
+def parameters_of(engine, trial):
+    """A trial's parameters, a list of arrays (folds, ...)."""
+    population = engine._populations[engine._home[trial]]
+    seat, folds = population.seats[trial], population.program.layout.folds
+    lanes = slice(seat.place * folds, (seat.place + 1) * folds)
+    leaves = jax.tree.leaves(population._chunks[seat.chunk].values.parameters)
+    return [np.array(leaf[lanes]) for leaf in leaves]

@@ -1,0 +1,24 @@
+"""Small experiments that train in milliseconds, and a database for each test."""
+
+import pytest
+
+from tuner import Experiment, Width, datasets, models
+
+
+def iris_space(trial):
+    return {
+        "hidden": [Width(trial.suggest_int("hidden_0", 4, 16), cap=16)],
+        "learning_rate": trial.suggest_float("learning_rate", 1e-3, 1e-1, log=True),
+        "batch_size": trial.suggest_categorical("batch_size", [16, 32]),
+        "dropout": trial.suggest_float("dropout", 0.0, 0.5),
+    }
+
+
+def iris_experiment(**fields):
+    defaults = dict(name="iris", data=datasets.iris, model=models.MLP, search_space=iris_space, folds=3, epochs=4)
+    return Experiment(**{**defaults, "sampler": "random", "pruner": "none", **fields})
+
+
+@pytest.fixture
+def storage(tmp_path):
+    return f"sqlite:///{tmp_path}/tuner.db"
