@@ -225,7 +225,9 @@ WRONG_EXPERIMENTS = {
 @pytest.mark.parametrize(("changes", "parts"), WRONG_EXPERIMENTS.values(), ids=WRONG_EXPERIMENTS)
 def test_a_wrong_experiment_is_refused(changes, parts, folder, capsys):
     write(folder, **changes)
-    says(refused(capsys, folder, "run", "flowers.py"), *parts)
+    error = refused(capsys, folder, "run", "flowers.py")
+    says(error, *parts)
+    assert refused(capsys, folder, "check", "flowers.py") == error
 
 
 WRONG_FILES = {
@@ -462,6 +464,28 @@ def test_no_studies(folder, capsys):
     assert call(capsys, "studies") == (0, "no studies in sqlite:///tuner.db\n", "")
     assert call(capsys, "studies", "--json") == (0, '{"studies": []}\n', "")
     assert listing(folder) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words", "said"),
+    [
+        (
+            {"rate": "-0.1"},
+            ["run", "flowers.py", "--trials", "2"],
+            "error: the hyperparameter 'learning_rate' must be a number above 0: -0.1\n  Change the search space.\n",
+        ),
+        ({}, ["resume", "flowers"], "error: there is no study of this name: flowers\n  There is no study in "),
+    ],
+    ids=["run", "resume"],
+)
+def test_a_process_says_the_same_and_nothing_else(changes, words, said, folder):
+    write(folder, **changes)
+    before = listing(folder)
+    done = subprocess.run([TUNER, *words], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(said)
+    assert done.stderr.count("\n") == 2
+    assert listing(folder) == before
 
 
 HEAVY = ("flax", "jax", "mlflow", "numpy", "optuna", "pandas", "pydantic", "sklearn", "sqlalchemy", "tuner.study")

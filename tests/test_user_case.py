@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_wine
 
+from tuner import cli
+
 PAGE = Path(__file__).parents[1] / "docs" / "own-model.md"
 TUNER = Path(sys.executable).with_name("tuner")
 
@@ -50,6 +52,7 @@ def tuner(folder, *words):
 
 
 def answer(folder, *words):
+    """The JSON that a command prints, and what it says beside it."""
     done = tuner(folder, *words)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
@@ -61,8 +64,18 @@ def test_the_page_is_short():
     assert "tuner.nn" not in code()
 
 
-def test_classification(folder):
-    checked, _ = answer(folder / "elsewhere", "check", "../wines.py", "--json")
+def answer_here(capsys, *words):
+    """The same in this process, which saves the imports."""
+    with pytest.raises(SystemExit) as left:
+        cli.main(list(words))
+    assert left.value.code == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_classification(folder, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.chdir(folder / "elsewhere")
+    checked = answer_here(capsys, "check", "../wines.py", "--json")
     assert checked["labels"] == ["barbera", "barolo", "grignolino"]
     assert (checked["outputs"], checked["input_shape"]) == (3, [7])
     assert checked["static"] == ["dropout"]
@@ -93,7 +106,7 @@ def test_classification(folder):
     assert cost["mask_tax"] == 0
     assert sorted(path.name for path in (folder / "elsewhere").iterdir()) == ["mlflow.db", "tuner.db"]
 
-    shown, _ = answer(folder / "elsewhere", "show", "wines", "--json")
+    shown = answer_here(capsys, "show", "wines", "--json")
     assert shown["best"] == best
     assert shown["trials"] == result["trials"]
 

@@ -115,7 +115,7 @@ def resume(
     )
     _quieten()
     progress = None if quiet else _progress(trials)
-    result = resume_study(study, options, progress=progress, say=_say)
+    result = resume_study(study, options, progress=progress, say=_say, began=_STARTED)
     return _shown(result, storage, as_json=as_json)
 
 

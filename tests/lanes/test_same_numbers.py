@@ -63,9 +63,7 @@ def numbers_of(result):
 
 def train(engine, trial, epochs):
     """The trial's results over its epochs, one array (epochs, values), and its parameters."""
-    rows = []
-    for _ in range(epochs):
-        rows.append(numbers_of(engine.advance()[trial]))
+    rows = [numbers_of(engine.advance()[trial]) for _ in range(epochs)]
     return np.array(rows), parameters_of(engine, trial)
 
 

@@ -60,7 +60,13 @@ def test_a_warm_up_of_less_than_a_step_is_none(float64):
 def test_an_optimizer_works_with_every_part_switched_off_or_on(name):
     parameters = {"w": jnp.ones((2, 3)), "b": jnp.zeros(3)}
     gradients = jax.tree.map(lambda p: jnp.full_like(p, 0.1), parameters)
-    for options in ({}, {"momentum": 0.9}, {"weight_decay": 0.1}, {"gradient_clip": 0.5}, {"momentum": 0.9, "weight_decay": 0.1}):
+    for options in (
+        {},
+        {"momentum": 0.9},
+        {"weight_decay": 0.1},
+        {"gradient_clip": 0.5},
+        {"momentum": 0.9, "weight_decay": 0.1},
+    ):
         made = optimizer({"optimizer": name, **options}, 0.1)
         updates, _ = made.update(gradients, made.init(parameters), parameters)
         assert all((np.asarray(leaf) < 0).all() for leaf in jax.tree.leaves(updates))

@@ -14,8 +14,8 @@ def smallest_power_of_two(width: Width) -> int:
 def caps_between(widths: Iterable[Width]) -> int:
     """How many caps are in use from the smallest to the largest of these widths."""
     caps = [smallest_power_of_two(width) for width in widths]
-    low, high = min(caps).bit_length(), (max(caps) - 1).bit_length() + 1
-    return max(high - low + 1, 1)
+    low, high = ((cap - 1).bit_length() for cap in (min(caps), max(caps)))
+    return high - low + 1
 
 
 def first_free(taken: set[tuple[int, int]], trials: int) -> tuple[int, int]:

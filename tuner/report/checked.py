@@ -3,6 +3,7 @@
 from typing import Any
 
 from tuner.experiment import Checked, Experiment, arrays_of, check, note_on_static
+from tuner.study.samplers import make_sampler
 
 
 def checked_as_json(experiment: Experiment) -> dict[str, Any]:
@@ -13,6 +14,7 @@ def checked_as_json(experiment: Experiment) -> dict[str, Any]:
     """
     arrays = arrays_of(experiment)
     checked = check(experiment, arrays)
+    make_sampler(experiment.sampler, 0, checked.distributions)
     return {
         "experiment": experiment.name,
         "task": arrays.spec.task,
@@ -42,14 +44,15 @@ def checked_as_text(experiment: Experiment) -> str:
     """
     found = checked_as_json(experiment)
     rows = found["rows"]
+    width = max(map(len, ["examples", "programs", *found["search_space"]])) + 2
     lines = [
         f"experiment {found['experiment']}: a {found['task']}, "
         f"{experiment.epochs} epochs on {len(rows['training'])} folds",
-        f"  rows        {rows['training'][0]} to train on, {rows['validation'][0]} to validate (first fold), "
+        f"  {'rows':<{width}}{rows['training'][0]} to train on, {rows['validation'][0]} to validate (first fold), "
         f"{rows['test']} for the test",
-        f"  examples    shape {tuple(found['input_shape'])}, {found['outputs']} outputs",
-        *(f"  {name:<10}  {distribution}" for name, distribution in found["search_space"].items()),
-        f"  programs    {_programs(found['programs_at_most'])}",
+        f"  {'examples':<{width}}shape {tuple(found['input_shape'])}, {found['outputs']} outputs",
+        *(f"  {name:<{width}}{distribution}" for name, distribution in found["search_space"].items()),
+        f"  {'programs':<{width}}{_programs(found['programs_at_most'])}",
         *(f"note: {note}" for note in found["notes"]),
     ]
     return "\n".join(lines)

@@ -17,7 +17,7 @@ def open_experiment(client: Any, name: str) -> str:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
-            return str(client.create_experiment(name))
+            return str(client.create_experiment(name, tags={"mlflow.experimentKind": "custom_model_development"}))
         except Exception:  # another process may have made it in between
             experiment = client.get_experiment_by_name(name)
             if experiment is None:

@@ -109,7 +109,7 @@ class Abstract:
     values: Values
 
 
-def initial_values(recipe: Recipe, numbers: Mapping[str, float], key: Any) -> Values:
+def initial_values(recipe: Recipe, numbers: Mapping[str, int | float], key: Any) -> Values:
     """The values of one lane before training, drawn on the host.
 
     Args:
@@ -238,7 +238,7 @@ def _weighted_sum(part: Any, weights: Any) -> Any:
 
 
 def _split(module: nnx.Module) -> tuple[Any, Values]:
-    graph, parameters, other = nnx.split(module, nnx.Param, ...)  # type: ignore[misc]  Flax annotates it so
+    graph, parameters, other = nnx.split(module, nnx.Param, ...)  # type: ignore[misc]  # Flax annotates it so
     return graph, Values(parameters, other)
 
 

@@ -14,13 +14,17 @@ SCHEDULES = ("constant", "cosine", "linear")
 
 @dataclass(frozen=True)
 class Setting:
-    """One of the trainer's hyperparameters: its default, whether it is a float, and the rule that it must keep."""
+    """One of the trainer's hyperparameters: its default, whether it is a float, and the rule that it must keep.
+
+    names: what it may be, where it is a name.
+    """
 
     default: Any
     is_float: bool
     rule: str
     holds: Callable[[Any], bool]
     optional: bool = False
+    names: tuple[str, ...] = ()
 
 
 def _number(low: float, high: float, rule: str, default: float | None, *, open_low: bool = False) -> Setting:
@@ -33,11 +37,12 @@ def _number(low: float, high: float, rule: str, default: float | None, *, open_l
 
 
 def _name(names: tuple[str, ...], default: str) -> Setting:
-    return Setting(default, is_float=False, rule=f"one of {', '.join(names)}", holds=lambda value: value in names)
+    rule = f"one of {', '.join(names)}"
+    return Setting(default, is_float=False, rule=rule, holds=lambda value: value in names, names=names)
 
 
 SETTINGS: dict[str, Setting] = {
-    "learning_rate": _number(0, math.inf, "a number above 0", 1e-3, open_low=True),
+    "learning_rate": _number(0.0, math.inf, "a number above 0", 1e-3, open_low=True),
     "batch_size": Setting(
         32,
         is_float=False,
@@ -45,14 +50,14 @@ SETTINGS: dict[str, Setting] = {
         holds=lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 1,
     ),
     "optimizer": _name(OPTIMIZERS, "adamw"),
-    "momentum": _number(0, 1, "a number from 0 to below 1", None),
-    "weight_decay": _number(0, math.inf, "a number of at least 0", None),
-    "l1": _number(0, math.inf, "a number of at least 0", None),
-    "l2": _number(0, math.inf, "a number of at least 0", None),
-    "label_smoothing": _number(0, 1, "a number from 0 to below 1", None),
-    "gradient_clip": _number(0, math.inf, "a number above 0", None, open_low=True),
+    "momentum": _number(0.0, 1.0, "a number from 0 to below 1", None),
+    "weight_decay": _number(0.0, math.inf, "a number of at least 0", None),
+    "l1": _number(0.0, math.inf, "a number of at least 0", None),
+    "l2": _number(0.0, math.inf, "a number of at least 0", None),
+    "label_smoothing": _number(0.0, 1.0, "a number from 0 to below 1", None),
+    "gradient_clip": _number(0.0, math.inf, "a number above 0", None, open_low=True),
     "schedule": _name(SCHEDULES, "constant"),
-    "warmup": _number(0, 1, "the warm-up's share of all steps, from 0 to below 1", None),
+    "warmup": _number(0.0, 1.0, "the warm-up's share of all steps, from 0 to below 1", None),
 }
 
 FLOATS = frozenset(name for name, setting in SETTINGS.items() if setting.is_float)
@@ -78,7 +83,7 @@ def check_settings(hyperparameters: Mapping[str, Any], smallest_fold: int) -> No
         if value is None and known.optional:
             continue
         if not known.holds(value):
-            close = f" {nearest(value, known.rule[7:].split(', '))}" if isinstance(value, str) else ""
+            close = f" {nearest(value, known.names)}" if known.names and isinstance(value, str) else ""
             raise InputError(
                 f"the hyperparameter {name!r} must be {known.rule}", value, f"Change the search space.{close}"
             )
