@@ -90,7 +90,10 @@ def timed(command: list[str], folder: Path) -> tuple[float, str]:
 
 def describe(run: dict) -> str:
     """One run in words."""
-    sides = (f"{name} {run[name]['per_trial']:.2f} s a trial (mean value {run[name]['mean']:.4f})" for name in ("lanes", "plain"))
+    sides = (
+        f"{name} {run[name]['per_trial']:.2f} s a trial (mean value {run[name]['mean']:.4f})"
+        for name in ("lanes", "plain")
+    )
     return f"{', '.join(sides)}, ratio {run['ratio']:.1f}"
 
 

@@ -6,10 +6,11 @@ from tuner import Width
 
 
 def one_layer(trial: Any) -> dict[str, Any]:
-    """One elastic hidden layer of 16 to 256 units, AdamW."""
+    """One elastic hidden layer of 16 to 256 units, AdamW on a cosine schedule."""
     return {
         "hidden": [Width(trial.suggest_int("hidden_0", 16, 256, log=True), cap=256)],
-        "learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-1, log=True),
+        "learning_rate": trial.suggest_float("learning_rate", 1e-3, 1e-1, log=True),
+        "schedule": "cosine",
         "batch_size": trial.suggest_categorical("batch_size", [32, 64, 128]),
         "weight_decay": trial.suggest_float("weight_decay", 1e-6, 1e-2, log=True),
         "dropout": trial.suggest_float("dropout", 0.0, 0.5),

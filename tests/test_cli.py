@@ -363,7 +363,7 @@ def database(folder):
 
 @pytest.mark.parametrize("command", ["resume", "show"])
 def test_a_study_that_does_not_exist_names_those_that_do(command, database, folder, capsys):
-    says(refused(capsys, folder, command, "tree"), "no study of this name", "tree", "'trees'")
+    says(refused(capsys, folder, command, "tree"), "no study of this name", "tree", "herbs, trees")
     says(refused(capsys, folder, command, "flowers"), "no study of this name", "flowers", "herbs, trees")
 
 

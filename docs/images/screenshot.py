@@ -1,6 +1,6 @@
 """Takes the README's picture of the MLflow UI: run a study first, stand in its folder, then run this file.
 
-    python docs/images/screenshot.py digits-mlp docs/images/mlflow-ui.png
+python docs/images/screenshot.py digits-mlp docs/images/mlflow-ui.png
 """
 
 import os

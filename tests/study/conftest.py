@@ -15,8 +15,17 @@ def iris_space(trial):
 
 
 def iris_experiment(**fields):
-    defaults = dict(name="iris", data=datasets.iris, model=models.MLP, search_space=iris_space, folds=3, epochs=4)
-    return Experiment(**{**defaults, "sampler": "random", "pruner": "none", **fields})
+    defaults = {
+        "name": "iris",
+        "data": datasets.iris,
+        "model": models.MLP,
+        "search_space": iris_space,
+        "folds": 3,
+        "epochs": 4,
+        "sampler": "random",
+        "pruner": "none",
+    }
+    return Experiment(**{**defaults, **fields})
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 
 import tuner
 from tests.study.conftest import iris_experiment
+from tuner.study import Options, resume_study
 from tuner.study.storage import RESOLVED, open_storage, requeue
 
 EXPERIMENT = """
@@ -59,7 +60,7 @@ def wait_for_trials(project, count):
         try:
             if sum(trial.state.is_finished() for trial in trials_of(project)) >= count:
                 return
-        except Exception:  # the database is not there yet
+        except (KeyError, optuna.exceptions.StorageInternalError):  # the study is not there yet
             pass
         time.sleep(0.05)
     raise AssertionError("the study did not get that far")
@@ -162,8 +163,6 @@ def test_a_study_from_python_is_resumed_from_python(storage):
     experiment = iris_experiment()
     tuner.run(experiment, trials=2, storage=storage, tracking_uri=None)
     with pytest.raises(tuner.InputError, match=r"tuner.run\(experiment, study='iris'"):
-        from tuner.study import Options, resume_study
-
         resume_study("iris", Options(storage=storage, tracking_uri=None))
     assert len(tuner.run(experiment, trials=4, storage=storage, tracking_uri=None).study.trials) == 4
 
@@ -173,3 +172,35 @@ def test_credentials_are_never_remembered(storage):
 
     options = Options(storage=storage, tracking_uri="http://name:secret@localhost:5000/path")
     assert options.shown_tracking_uri == "http://localhost:5000/path"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://me:secret@host:5432/db",
+        "postgresql+psycopg://host/db?user=me&password=secret",
+        "mysql+pymysql://me:secret@host/db",
+    ],
+)
+def test_passwords_are_not_shown(url):
+    from tuner.study.storage import without_password
+
+    shown = without_password(url)
+    assert "secret" not in shown
+    assert "me" not in shown.replace("mysql", "").replace("pymysql", "")
+    assert "host" in shown
+
+
+def test_looking_at_a_database_does_not_change_it(tmp_path):
+    import sqlite3
+
+    from tuner.study import all_results
+
+    url = f"sqlite:///{tmp_path}/plain.db"
+    optuna.create_study(study_name="somebody's", storage=url)
+    assert all_results(url) == []
+    connection = sqlite3.connect(tmp_path / "plain.db")
+    try:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    finally:
+        connection.close()

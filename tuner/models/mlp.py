@@ -1,7 +1,7 @@
 """The multi-layer perceptron."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -40,7 +40,7 @@ class MLP(nnx.Module):
     ``activation`` (default ``relu``).
     """
 
-    def __init__(self, hyperparameters: Mapping[str, Any], spec: Spec, rngs: nnx.Rngs) -> None:
+    def __init__(self, hyperparameters: Any, spec: Spec, rngs: nnx.Rngs) -> None:
         widths = [math.prod(spec.input_shape), *hyperparameters.get("hidden", [64])]
         rate = hyperparameters.get("dropout")
         self.layers = nnx.List([nn.Linear(i, o, rngs=rngs) for i, o in pairwise(widths)])

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from statistics import mean
 from typing import Any
 
-from tuner.study import DEFAULT_STORAGE, DEFAULT_TRACKING, BestTrial, StudyResult
+from tuner.study import DEFAULT_STORAGE, DEFAULT_TRACKING, BestTrial, StudyResult, without_password
 
 _PHASES = {
     "startup": "starting up",
@@ -74,7 +74,7 @@ def _cost(cost: Mapping[str, Any]) -> list[str]:
 
 
 def _next(result: StudyResult, storage: str) -> list[str]:
-    elsewhere = "" if storage == DEFAULT_STORAGE else f" --storage {storage}"
+    elsewhere = "" if storage == DEFAULT_STORAGE else f" --storage {without_password(storage)}"
     uri = result.memory.tracking_uri
     tracking = (
         "" if uri is None or uri.endswith("/" + DEFAULT_TRACKING.rpartition("/")[2]) else f" --tracking-uri {uri}"

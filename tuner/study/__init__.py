@@ -6,6 +6,7 @@ from tuner.study.options import DEFAULT_STORAGE, DEFAULT_TRACKING, DEFAULT_TRIAL
 from tuner.study.result import BestTrial, StudyResult, result_of
 from tuner.study.run import resume_study, run, run_study
 from tuner.study.session import Interrupted, StudyFailed
+from tuner.study.storage import without_password
 
 __all__ = [
     "DEFAULT_STORAGE",
@@ -24,4 +25,5 @@ __all__ = [
     "resume_study",
     "run",
     "run_study",
+    "without_password",
 ]

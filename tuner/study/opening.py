@@ -6,7 +6,7 @@ from pathlib import Path
 
 import optuna
 
-from tuner.errors import InputError, nearest
+from tuner.errors import InputError
 from tuner.experiment import Experiment, changes
 from tuner.study.options import Options
 from tuner.study.pruners import make_pruner
@@ -40,7 +40,8 @@ def load_study(name: str, storage_url: str) -> optuna.Study:
     storage = _existing_storage(storage_url)
     names = [] if storage is None else sorted(optuna.get_all_study_names(storage))
     if storage is None or name not in names:
-        known = nearest(name, names) if names else f"There is no study in {without_password(storage_url)}."
+        shown = without_password(storage_url)
+        known = f"Studies in {shown}: {', '.join(names)}." if names else f"There is no study in {shown}."
         raise InputError("there is no study of this name", name, known)
     return optuna.load_study(study_name=name, storage=storage)
 
@@ -113,7 +114,7 @@ def open_study(
 def _existing_storage(url: str) -> Storage | None:
     check_storage_url(url)
     file = sqlite_file(url)
-    return None if file is not None and not file.exists() else open_storage(url)
+    return None if file is not None and not file.exists() else open_storage(url, writable=False)
 
 
 def _check_same(

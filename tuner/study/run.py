@@ -72,7 +72,9 @@ def run(
     return run_study(experiment, None, [], study, options)
 
 
-def resume_study(name: str, options: Options, *, progress: Sink | None = None, say: Say = _silent, began: float | None = None) -> StudyResult:
+def resume_study(
+    name: str, options: Options, *, progress: Sink | None = None, say: Say = _silent, began: float | None = None
+) -> StudyResult:
     """Complete a study from what it remembers: file, settings, seed, parallel trials, tracking.
 
     Raises:

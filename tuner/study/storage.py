@@ -44,8 +44,9 @@ def without_password(url: str) -> str:
         parsed = make_url(url)
     except sqlalchemy.exc.ArgumentError:
         return url
-    has_credentials = parsed.username is not None or parsed.password is not None
-    return parsed.set(username=None, password=None).render_as_string() if has_credentials else url
+    query = {name: value for name, value in parsed.query.items() if name not in {"user", "password"}}
+    bare = parsed._replace(username=None, password=None).set(query=query)
+    return url if bare == parsed else bare.render_as_string()
 
 
 def check_storage_url(url: str) -> None:
@@ -65,8 +66,12 @@ def check_storage_url(url: str) -> None:
         raise InputError("the SQLite database is a folder", str(file), "Name a file.")
 
 
-def open_storage(url: str) -> Storage:
+def open_storage(url: str, *, writable: bool = True) -> Storage:
     """Open a database, and make its tables if it has none.
+
+    Args:
+        url: Optuna's.
+        writable: whether it shall be written: it is tried at once, not found out after the first training.
 
     Raises:
         InputError: it cannot be reached or written, or belongs to a newer Optuna.
@@ -75,9 +80,10 @@ def open_storage(url: str) -> Storage:
     shown = without_password(url)
     try:
         backend = RDBStorage(url, engine_kwargs=_engine_options(url))
-        if sqlite_file(url) is not None:
+        if writable and sqlite_file(url) is not None:
             _use_wal(backend)
-        _try_to_write(backend)
+        if writable:
+            _try_to_write(backend)
     except ImportError as error:
         raise InputError("the database's driver is not installed", shown, f"{error}. Install it with pip.") from error
     except RuntimeError as error:
@@ -160,7 +166,6 @@ def _use_wal(backend: RDBStorage) -> None:
 
 
 def _try_to_write(backend: RDBStorage) -> None:
-    """Find out now, not after the first training, that a database may not be written."""
     with backend.engine.begin() as connection:
         connection.execute(sqlalchemy.update(models.VersionInfoModel).values(version_info_id=1))
 

