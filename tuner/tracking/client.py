@@ -1,16 +1,22 @@
 """MLflow's client, made quiet, without telemetry and within MLflow's limits."""
 
+import contextlib
 import logging
 import math
 import os
 import re
 import sys
+import time
 import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from tuner.tracking.uri import sqlite_path
 
 _METRICS, _PARAMETERS, _TAGS = 800, 100, 100  # a call takes 1,000 metrics, 100 parameters and 100 tags: 1,000 in all
 _KEY, _PARAMETER_VALUE, _TAG_VALUE = 250, 6000, 8000
+_ABANDONED_SECONDS = 60
 _OF_ONE_RUN = {"BAD_REQUEST", "INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_DOES_NOT_EXIST"}
 
 
@@ -24,7 +30,26 @@ def connect(tracking_uri: str) -> Any:
     for name in ("mlflow", "alembic"):
         logger = logging.getLogger(name)
         logger.setLevel(max(logger.level, logging.WARNING))
+    file = sqlite_path(tracking_uri)
+    if file is not None and not file.exists():
+        _make_store(file, MlflowClient)
     return MlflowClient(tracking_uri=tracking_uri)
+
+
+def _make_store(file: Path, client: Any) -> None:
+    """Make an SQLite store beside its place and put it there when it is whole.
+
+    A process that is killed while MLflow makes its tables would leave a file that MLflow never opens again.
+    """
+    for abandoned in file.parent.glob(f".{file.name}.*.new*"):
+        if time.time() - abandoned.stat().st_mtime > _ABANDONED_SECONDS:
+            abandoned.unlink(missing_ok=True)
+    draft = file.with_name(f".{file.name}.{os.getpid()}.new")
+    draft.unlink(missing_ok=True)
+    client(tracking_uri=f"sqlite:///{draft}").search_experiments(max_results=1)
+    with contextlib.suppress(FileExistsError):  # another process was faster
+        os.link(draft, file)
+    draft.unlink()
 
 
 def log(
