@@ -21,12 +21,18 @@ def postgresql(tmp_path_factory):
     server.cleanup()
 
 
+def close(study):
+    study._storage._backend.remove_session()
+    study._storage._backend.engine.dispose()
+
+
 def test_a_study_in_postgresql_is_that_in_sqlite(postgresql, storage):
     one = tuner.run(iris_experiment(pruner="asha"), trials=8, storage=postgresql, tracking_uri=None)
     other = tuner.run(iris_experiment(pruner="asha"), trials=8, storage=storage, tracking_uri=None)
     assert [(t.params, t.value, t.state) for t in one.study.trials] == [
         (t.params, t.value, t.state) for t in other.study.trials
     ]
+    close(one.study)
 
 
 def test_a_running_trial_goes_back_to_waiting(postgresql):
@@ -38,3 +44,4 @@ def test_a_running_trial_goes_back_to_waiting(postgresql):
     again = study.get_trials()[0]
     assert again.state == TrialState.WAITING
     assert again.intermediate_values == {}
+    close(study)
