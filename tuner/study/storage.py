@@ -94,16 +94,20 @@ def open_storage(url: str, *, writable: bool = True) -> Storage:
 
 
 def report_epochs(storage: Storage, reports: Iterable[tuple[int, int, float]]) -> None:
-    """Store intermediate values, all in one transaction.
+    """Store intermediate values, all in one statement: Optuna's own call looks up trial and step for each.
 
     Args:
         storage: of the study.
-        reports: (trial id, step, value) each; a value that is there is replaced.
+        reports: (trial id, step, value) each, of steps that the trials have not reported.
     """
-    backend = storage._backend
-    with _create_scoped_session(backend.scoped_session) as session:
-        for trial_id, step, value in reports:
-            backend._set_trial_intermediate_value_without_commit(session, trial_id, step, value)
+    table = models.TrialIntermediateValueModel
+    rows = []
+    for trial_id, step, value in reports:
+        stored, kind = table.intermediate_value_to_stored_repr(value)
+        rows.append({"trial_id": trial_id, "step": step, "intermediate_value": stored, "intermediate_value_type": kind})
+    if rows:
+        with _create_scoped_session(storage._backend.scoped_session) as session:
+            session.execute(sqlalchemy.insert(table), rows)
 
 
 def set_attributes(storage: Storage, trial_id: int, attributes: Mapping[str, Any]) -> None:
