@@ -4,8 +4,9 @@
 
 Both sides get the same hyperparameters (drawn at random from the search space of experiments/digits_mlp.py), folds,
 epochs, schedule and no pruning. The plain side runs twice: as written, and with one optimizer for the folds of a trial,
-which saves it four of five compiles. Each runs as a command of its own, from start to end, one after the other; the ratio is that of the
-seconds a trial, the median over the repeats. tuner also writes its database and MLflow, the plain side nothing.
+which saves it four of five compiles. Each runs as a command of its own, from start to end, one after the other; the
+ratio is that of the seconds a trial, the median over the repeats. tuner also writes its database and MLflow, the plain
+side nothing.
 """
 
 import argparse

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import os
 import sys
 import time
 import traceback
@@ -173,6 +174,16 @@ def ui(tracking_uri: str, port: int) -> None:
     sys.exit(serve_ui(tracking_uri, port))
 
 
+def command() -> None:
+    """Run the command line and end the process at once: all is written, and tearing JAX down takes another second."""
+    try:
+        main()
+    except SystemExit as leave:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(leave.code if isinstance(leave.code, int) else 1)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
@@ -261,4 +272,4 @@ def _json(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    command()

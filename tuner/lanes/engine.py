@@ -11,7 +11,7 @@ import numpy as np
 from tuner.hyperparameters import Split, split
 from tuner.lanes.arrays import Arrays
 from tuner.lanes.placement import smallest_power_of_two
-from tuner.lanes.population import Population
+from tuner.lanes.population import Drawn, Population, draw
 from tuner.lanes.program import Program, layout_of
 from tuner.lanes.store import PROGRAMS, ProgramStore
 from tuner.training.lane import Model, Recipe
@@ -119,11 +119,13 @@ class Engine:
             The trials whose model raised while it was traced or built, with the exception.
         """
         failures: dict[int, Exception] = {}
-        for trial, waiting in self._waiting.items():
-            try:
-                self._insert(trial, waiting)
-            except Exception as error:  # noqa: BLE001  a user's model may raise anything, and it fails that trial alone
-                failures[trial] = error
+        drawn: dict[int, Drawn] = {}
+        for step in (self._draw, self._insert):  # all are drawn while the first programs are being compiled
+            for trial in [trial for trial in self._waiting if trial not in failures]:
+                try:
+                    step(trial, drawn)
+                except Exception as error:  # noqa: BLE001  a user's model may raise anything; that trial alone fails
+                    failures[trial] = error
         self._waiting.clear()
         return failures
 
@@ -153,8 +155,8 @@ class Engine:
         parts = self.split(hyperparameters)
         home = Home(Recipe(self._model, self._arrays.spec, parts.signature), setting(hyperparameters, "batch_size"))
         same = [self._arrays.final] * len(self._arrays.folds)
-        population = Population(self._request(home).result(), self._arrays, same, self._seed)
-        population.insert(trial, parts.numbers)
+        population = Population(self._request(home).result(), self._arrays, same)
+        population.insert(trial, draw(home.recipe, parts.numbers, self._seed, trial, len(same)))
         for _ in range(self._arrays.epochs):
             arrays = population.advance()
         return self._result(self._arrays.epochs, population.results_of(trial, jax.device_get(arrays)))
@@ -171,15 +173,15 @@ class Engine:
         self.usage.programs = len(self._homes)
         return self._store.request(home.recipe, layout_of(self._arrays, home.batch_size, self._trials))
 
-    def _insert(self, trial: int, waiting: Waiting) -> None:
-        home = waiting.home
-        program = waiting.program.result()
+    def _draw(self, trial: int, drawn: dict[int, Drawn]) -> None:
+        home, numbers, _ = self._waiting[trial]
+        drawn[trial] = draw(home.recipe, numbers, self._seed, trial, len(self._arrays.folds))
+
+    def _insert(self, trial: int, drawn: dict[int, Drawn]) -> None:
+        home, _, program = self._waiting[trial]
         if home not in self._populations:
-            self._populations[home] = Population(program, self._arrays, self._arrays.folds, self._seed)
-        try:
-            self._populations[home].insert(trial, waiting.numbers)
-        finally:
-            self._drop_if_empty(home)
+            self._populations[home] = Population(program.result(), self._arrays, self._arrays.folds)
+        self._populations[home].insert(trial, drawn.pop(trial))
         self._home[trial] = home
 
     def _drop_if_empty(self, home: Home) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ import numpy as np
 from tuner.lanes.arrays import Arrays, Part, epoch_order, lane_key, order_words
 from tuner.lanes.placement import first_free
 from tuner.lanes.program import Program
-from tuner.training.lane import Bounds, Lane, initial_values
+from tuner.training.lane import Bounds, Lane, Recipe, Values, initial_values
 
 
 @dataclass
@@ -26,6 +26,25 @@ class Seat:
     epoch: int = 0
 
 
+class Drawn(NamedTuple):
+    """What a trial starts with: its lanes' values (leading axis folds), its numbers, the words of its data orders."""
+
+    values: Values
+    numbers: Mapping[str, float]
+    words: Sequence[np.ndarray]
+
+
+def draw(recipe: Recipe, numbers: Mapping[str, float], seed: int, trial: int, folds: int) -> Drawn:
+    """Draw a trial's start on the host, from (study seed, trial number, fold): it needs no program.
+
+    Raises:
+        Exception: whatever the model raises while it is built.
+    """
+    keys = [lane_key(seed, trial, fold) for fold in range(folds)]
+    values = _stack([initial_values(recipe, numbers, key) for key in keys])
+    return Drawn(values, numbers, [order_words(key) for key in keys])
+
+
 class Population:
     """Trials that share a program, in as many chunks as they need.
 
@@ -33,13 +52,12 @@ class Population:
         program: what trains them.
         arrays: the data.
         parts: what each lane of a trial trains on, one a fold.
-        seed: the study's.
     """
 
-    def __init__(self, program: Program, arrays: Arrays, parts: Sequence[Part], seed: int) -> None:
+    def __init__(self, program: Program, arrays: Arrays, parts: Sequence[Part]) -> None:
         self.program = program
         self.seats: dict[int, Seat] = {}
-        self._arrays, self._parts, self._seed = arrays, parts, seed
+        self._arrays, self._parts = arrays, parts
         layout = program.layout
         self._chunks: dict[int, Lane] = {}
         self._folds = jax.device_put(arrays.stacked(list(parts) * layout.trials, layout.batch_size))
@@ -50,16 +68,13 @@ class Population:
         """Lanes that an epoch trains, busy or not."""
         return len(self._chunks) * self.program.layout.lanes
 
-    def insert(self, trial: int, numbers: Mapping[str, float]) -> None:
-        """Start a trial, its values drawn from (study seed, trial number, fold)."""
-        recipe, layout = self.program.recipe, self.program.layout
-        keys = [lane_key(self._seed, trial, fold) for fold in range(layout.folds)]
-        values = _stack([initial_values(recipe, numbers, key) for key in keys])
-        chunk, place = first_free({(seat.chunk, seat.place) for seat in self.seats.values()}, layout.trials)
+    def insert(self, trial: int, drawn: Drawn) -> None:
+        """Start a trial in the first free place."""
+        trials = self.program.layout.trials
+        chunk, place = first_free({(seat.chunk, seat.place) for seat in self.seats.values()}, trials)
         state = self._chunks[chunk] if chunk in self._chunks else self.program.empty()
-        self._chunks[chunk] = self.program.insert(state, place, values, numbers)
-        words = [order_words(key) for key in keys]
-        self.seats[trial] = Seat(chunk, place, words, *_weights(values.parameters))
+        self._chunks[chunk] = self.program.insert(state, place, drawn.values, drawn.numbers)
+        self.seats[trial] = Seat(chunk, place, drawn.words, *_weights(drawn.values.parameters))
 
     def remove(self, trial: int) -> None:
         """Free a trial's lanes, and its chunk if that is empty."""

@@ -74,11 +74,13 @@ class Program:
             self._put = jax.jit(_put, donate_argnums=0).lower(chunk, *part).compile()
         self.code_bytes = _code_bytes(self._advance)
 
-    def empty(self) -> Lane:
-        """A chunk with no trial in it."""
+    def empty(self) -> Lane | None:
+        """A chunk with no trial in it; None where a chunk holds but one."""
+        if self._put is None:
+            return None
         return jax.device_put(jax.tree.map(_zeros, _stacked(self._empty_lane, self.layout.lanes)))
 
-    def insert(self, chunk: Lane, place: int, values: Values, numbers: Mapping[str, Any]) -> Lane:
+    def insert(self, chunk: Lane | None, place: int, values: Values, numbers: Mapping[str, Any]) -> Lane:
         """Put a trial's lanes, which have taken no step, into a place of the chunk; ``chunk`` is used up.
 
         Args:

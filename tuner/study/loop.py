@@ -174,9 +174,9 @@ class Loop:
         reports = []
         for number, result in results.items():
             running = self._running[number]
-            reports.append((running.trial._trial_id, result.epoch, running.history.values[-1]))
+            reports.append((running.trial._trial_id, result.epoch, running.history.last))
             with self._ledger.phase("tracking_wait"):
-                self._sink.epoch(number, result.epoch, running.history.epochs()[-1])
+                self._sink.epoch(number, result.epoch, running.history.epoch(-1))
         report_epochs(self._storage, reports)
 
     def _decide(self, number: int, epoch: int, divergence: str | None) -> None:
@@ -186,7 +186,7 @@ class Loop:
             self._fail(number, divergence)
         elif epoch == self._experiment.epochs:
             self._engine.remove(number)
-            self._end(number, TrialState.COMPLETE, value=self._running[number].history.values[-1])
+            self._end(number, TrialState.COMPLETE, value=self._running[number].history.last)
         elif judges(self._study.pruner, epoch) and self._is_pruned(number):
             self._engine.remove(number)
             self._end(number, TrialState.PRUNED, reason=f"pruned after epoch {epoch}")

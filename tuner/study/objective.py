@@ -60,8 +60,8 @@ class Objective:
             if reason := divergence(result, self._experiment.metric):
                 raise Diverged(reason)
             history.add(result.metrics, result.train_loss)
-            trial.report(history.values[-1], epoch)
+            trial.report(history.last, epoch)
             if epoch < self._experiment.epochs and trial.should_prune():
                 raise optuna.TrialPruned(f"pruned after epoch {epoch}")
         trial.set_user_attr(HISTORY, {"folds": history.folds, "means": history.means})
-        return history.values[-1]
+        return history.last

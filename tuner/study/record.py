@@ -112,13 +112,19 @@ class History:
 
     def epochs(self) -> list[dict[str, float]]:
         """For each epoch, each metric's name and value, folds as ``accuracy/fold_0``."""
-        rows = []
-        for index, folds in enumerate(self.folds):
-            row = {self.metric: float(np.mean(folds))}
-            row |= {f"{self.metric}/fold_{number}": value for number, value in enumerate(folds)}
-            row |= {name: values[index] for name, values in self.means.items()}
-            rows.append(row)
-        return rows
+        return [self.epoch(index) for index in range(len(self.folds))]
+
+    def epoch(self, index: int) -> dict[str, float]:
+        """One epoch's metrics; the index counts from 0, and from the end where it is negative."""
+        folds = self.folds[index]
+        row = {self.metric: float(np.mean(folds))}
+        row |= {f"{self.metric}/fold_{number}": value for number, value in enumerate(folds)}
+        return row | {name: values[index] for name, values in self.means.items()}
+
+    @property
+    def last(self) -> float:
+        """The mean over the folds of the objective in the last epoch."""
+        return float(np.mean(self.folds[-1]))
 
 
 def jsonable(value: Any) -> Any:

@@ -187,8 +187,8 @@ def evaluate(recipe: Recipe, data: Data, fold: Fold, bounds: Bounds, lane: Lane)
     def add(index: Any, sums: dict[str, Any]) -> dict[str, Any]:
         return jax.tree.map(jnp.add, sums, batch_sums(index))
 
-    # The first batch is always there, and gives the loop its shapes without a second trace.
-    return lax.fori_loop(1, bounds.batches, add, batch_sums(0))
+    shapes = jax.eval_shape(batch_sums, 0)  # one more trace is cheaper than a first batch outside: that compiles twice
+    return lax.fori_loop(0, bounds.batches, add, jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes))
 
 
 def _started(recipe: Recipe, lane: Lane) -> Lane:
