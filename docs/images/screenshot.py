@@ -11,7 +11,7 @@ import time
 from playwright.sync_api import Error, Page, sync_playwright
 
 PORT = 5177
-SHOWN = ("accuracy", "loss", "train_loss", "batch_size", "hidden_0", "learning_rate")
+SHOWN = ("accuracy", "batch_size", "dropout", "hidden_0", "learning_rate")
 HIDDEN = ("Dataset", "Source", "Models")
 
 
@@ -43,9 +43,13 @@ def choose_columns(page: Page) -> None:
     page.mouse.click(174, 24)  # the side bar's
     time.sleep(1)
     page.get_by_role("button", name="Columns").click()
-    for name in (*HIDDEN, *SHOWN):
-        page.get_by_placeholder("Search columns").fill(name)
-        page.get_by_role("tree").get_by_text(name, exact=True).first.click()
+    search = page.get_by_placeholder("Search columns")
+    for name in HIDDEN:
+        search.fill(name)
+        page.get_by_text(name, exact=True).last.click()  # the first is the column's own head
+    for name in SHOWN:
+        search.fill(name)
+        page.get_by_text(name, exact=True).first.click()
     page.keyboard.press("Escape")
     page.mouse.click(700, 780)
 
