@@ -179,6 +179,8 @@ def command() -> None:
     try:
         main()
     except SystemExit as leave:
+        if storage := sys.modules.get("tuner.study.storage"):
+            storage.close_databases()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(leave.code if isinstance(leave.code, int) else 1)

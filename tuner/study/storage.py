@@ -4,6 +4,7 @@ Every epoch of a round in one transaction; a trial that was running put back to 
 Optuna's table models, which are private: all such uses are in this file.
 """
 
+import weakref
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ Storage = _CachedStorage
 RESOLVED = "tuner:resolved"  # the attribute whose presence says that a trial's parameters are all drawn
 
 _SQLITE_WAIT_SECONDS = 60
+_opened: "weakref.WeakSet[RDBStorage]" = weakref.WeakSet()
 _NEXT = "Check the URL and that the database runs and may be written, or give another --storage."
 
 
@@ -90,7 +92,15 @@ def open_storage(url: str, *, writable: bool = True) -> Storage:
         raise InputError("the database's Optuna schema does not fit", shown, f"{error}") from error
     except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         raise InputError(f"the database cannot be used ({_cause(error)})", shown, _NEXT) from error
+    _opened.add(backend)
     return Storage(backend)
+
+
+def close_databases() -> None:
+    """Close the connections of all databases that are open: SQLite then leaves one file, not its log beside it."""
+    for backend in list(_opened):
+        backend.remove_session()
+        backend.engine.dispose()
 
 
 def report_epochs(storage: Storage, reports: Iterable[tuple[int, int, float]]) -> None:
