@@ -181,7 +181,10 @@ class Engine:
         home, _, program = self._waiting[trial]
         if home not in self._populations:
             self._populations[home] = Population(program.result(), self._arrays, self._arrays.folds)
-        self._populations[home].insert(trial, drawn.pop(trial))
+        try:
+            self._populations[home].insert(trial, drawn.pop(trial))
+        finally:
+            self._drop_if_empty(home)
         self._home[trial] = home
 
     def _drop_if_empty(self, home: Home) -> None:

@@ -137,12 +137,7 @@ def _put(chunk: Lane, lanes: Lane, first: Any) -> Lane:
 
 
 def _lane_shapes(recipe: Recipe) -> Lane:
-    sizes = set(recipe.signature.sizes)
-    numbers = {
-        path: jax.ShapeDtypeStruct((), jnp.int32 if path in sizes else jnp.result_type(float))
-        for path in recipe.signature.number_paths
-    }
-    shapes: Lane = jax.eval_shape(partial(start, recipe), recipe.abstract.values, numbers)
+    shapes: Lane = jax.eval_shape(partial(start, recipe), recipe.abstract.values, recipe.number_shapes)
     return shapes
 
 

@@ -81,6 +81,15 @@ class Recipe:
         """The task of the data."""
         return task_of(self.spec)
 
+    @property
+    def number_shapes(self) -> dict[str, Any]:
+        """Shape and type of each number: scalars, sizes whole and the others floats."""
+        sizes, float_type = set(self.signature.sizes), jnp.result_type(float)
+        return {
+            path: jax.ShapeDtypeStruct((), jnp.int32 if path in sizes else float_type)
+            for path in self.signature.number_paths
+        }
+
     @cached_property
     def abstract(self) -> "Abstract":
         """The model's structure, from a build in which every number is traced and nothing is computed.
@@ -253,11 +262,5 @@ def _abstract(recipe: Recipe) -> Abstract:
         graphs["training"], values = _split(module)
         return values
 
-    sizes = set(recipe.signature.sizes)
-    float_type = jnp.result_type(float)
-    numbers = {
-        path: jax.ShapeDtypeStruct((), jnp.int32 if path in sizes else float_type)
-        for path in recipe.signature.number_paths
-    }
-    values = jax.eval_shape(build, numbers, jax.eval_shape(lambda: jax.random.key(0)))
+    values = jax.eval_shape(build, recipe.number_shapes, jax.eval_shape(lambda: jax.random.key(0)))
     return Abstract(graphs["training"], graphs["evaluation"], values)
