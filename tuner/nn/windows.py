@@ -1,0 +1,62 @@
+"""Windows that slide over the spatial axes of an array (batch, *space, features), for convolutions and pooling."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+from jax import lax
+
+from tuner.errors import InputError
+
+Padding = str | int | Sequence[int | tuple[int, int]]
+Pads = tuple[tuple[int, int], ...]
+
+
+def pads_of(padding: Padding, space: Sequence[int], window: Sequence[int], strides: Sequence[int]) -> Pads:
+    """How many entries to add before and after each spatial axis.
+
+    Args:
+        padding: "SAME", "VALID", or numbers: one for all axes, one an axis, or a pair (before, after) an axis.
+        space: lengths of the spatial axes.
+        window: lengths of a window, one an axis.
+        strides: steps from window to window, one an axis.
+
+    Raises:
+        InputError: the padding is none of these.
+    """
+    if isinstance(padding, str) and padding in {"SAME", "VALID"}:
+        return tuple((int(low), int(high)) for low, high in lax.padtype_to_pads(space, window, strides, padding))
+    numbers = [padding] * len(window) if isinstance(padding, int) else padding
+    if isinstance(numbers, str) or len(numbers) != len(window):
+        raise InputError("unknown padding", padding, f"Give 'SAME', 'VALID' or {len(window)} numbers or pairs.")
+    return tuple((pad, pad) if isinstance(pad, int) else (pad[0], pad[1]) for pad in numbers)
+
+
+def padded(x: Any, pads: Pads, fill: float) -> Any:
+    """The array (batch, *space, features) with ``fill`` around its spatial axes."""
+    if not any(itertools.chain(*pads)):
+        return x
+    return jnp.pad(x, ((0, 0), *pads, (0, 0)), constant_values=fill)
+
+
+def shifted(x: Any, window: Sequence[int], strides: Sequence[int]) -> list[Any]:
+    """What each place of the window sees.
+
+    Args:
+        x: shape (batch, *space, features), padded already.
+        window: lengths of a window.
+        strides: steps from window to window.
+
+    Returns:
+        For each place in the window, in row-major order, a slice (batch, *windows, features).
+    """
+    counts = [
+        (length - size) // stride + 1 for length, size, stride in zip(x.shape[1:-1], window, strides, strict=True)
+    ]
+
+    def slice_at(place: Sequence[int]) -> Any:
+        spans = (slice(p, p + (n - 1) * s + 1, s) for p, n, s in zip(place, counts, strides, strict=True))
+        return x[(slice(None), *spans)]
+
+    return [slice_at(place) for place in itertools.product(*map(range, window))]
