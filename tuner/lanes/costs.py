@@ -1,0 +1,79 @@
+"""What epochs and compiles cost: measured, estimated, or nominal. Plain data."""
+
+import functools
+import itertools
+import statistics
+from collections import defaultdict, deque
+from collections.abc import Callable, Hashable, Sequence
+from typing import NamedTuple
+
+Family = Hashable
+Caps = tuple[int, ...]
+
+OVERHEAD, RATE, COMPILE = 0.003, 1e10, 1.2  # seconds an epoch, multiply-adds a second, seconds: two CPU cores, digits
+MEASUREMENTS = 9  # of a program, the latest; their median counts
+PROGRAMS = 64  # the line through all programs is fitted to so many
+
+
+class Prices(NamedTuple):
+    """Seconds for one epoch of a trial in a program of given caps, and seconds until a program of given caps runs."""
+
+    epoch: Callable[[Caps], float]
+    compile: Callable[[Caps], float]
+
+
+def fit(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """The line through (multiply-adds, seconds): its seconds at 0, and a multiply-add.
+
+    The median of the slopes between all pairs (Theil 1950, Sen 1968): up to 29 % of the points may be far off. Without
+    a rising slope it is the nominal line, scaled by the median ratio.
+    """
+    pairs = itertools.combinations(points, 2)
+    slopes = [(second[1] - first[1]) / (second[0] - first[0]) for first, second in pairs if first[0] != second[0]]
+    slope = statistics.median(slopes) if slopes else 0.0
+    if slope > 0:
+        return max(0.0, statistics.median(seconds - slope * work for work, seconds in points)), slope
+    ratio = statistics.median([seconds / (OVERHEAD + work / RATE) for work, seconds in points] or [1.0])
+    return ratio * OVERHEAD, ratio / RATE
+
+
+class Costs:
+    """What epochs and compiles cost: measured where a program has run, else estimated. Nominal before any measurement.
+
+    Args:
+        work: multiply-adds of an epoch of one trial of a family at given caps, all folds; asked once for each.
+        compile_seconds: until a program of a family and caps runs; about 0 where it is stored.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Family, Caps], float],
+        compile_seconds: Callable[[Family, Caps], float] = lambda _family, _caps: COMPILE,
+    ) -> None:
+        self._work, self._compile = functools.cache(work), compile_seconds
+        self._measured: defaultdict[Family, dict[Caps, deque[float]]] = defaultdict(dict)
+        self._line: tuple[float, float] | None = None
+
+    def observe(self, family: Family, caps: Caps, seconds: float) -> None:
+        """One epoch of one trial took so long. Never called where placement shall not depend on measurements."""
+        self._measured[family].setdefault(caps, deque(maxlen=MEASUREMENTS)).append(seconds)
+        self._line = None
+
+    def prices(self, family: Family) -> Prices:
+        """The prices now."""
+        overhead, slope = self._fitted()
+        measured = {caps: statistics.median(seconds) for caps, seconds in self._measured.get(family, {}).items()}
+
+        def line(caps: Caps) -> float:
+            return overhead + slope * self._work(family, caps)
+
+        ratio = statistics.median([seconds / line(caps) for caps, seconds in measured.items()] or [1.0])
+        epoch = functools.cache(lambda caps: measured[caps] if caps in measured else ratio * line(caps))
+        return Prices(epoch, functools.cache(functools.partial(self._compile, family)))
+
+    def _fitted(self) -> tuple[float, float]:
+        if self._line is None:
+            programs = ((family, *item) for family, measured in self._measured.items() for item in measured.items())
+            latest = deque(programs, maxlen=PROGRAMS)
+            self._line = fit([(self._work(family, caps), statistics.median(took)) for family, caps, took in latest])
+        return self._line
