@@ -1,0 +1,1 @@
+"""tuner against its peers: compare.py and time_to_best.py are the commands."""
