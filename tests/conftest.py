@@ -1,7 +1,14 @@
+import os
+import tempfile
+
 import jax
 import pytest
 
 from tests.helpers import make_arrays
+
+# The tests' own, in their commands too; one for the whole run, so that a program compiles once in it.
+_cache = tempfile.TemporaryDirectory(prefix="tuner-cache-")
+os.environ["TUNER_CACHE_DIR"] = _cache.name
 
 
 @pytest.fixture

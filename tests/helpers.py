@@ -4,7 +4,10 @@ import jax
 import numpy as np
 
 from tuner.data import Dataset, make_splits, prepare, statistics
+from tuner.hyperparameters import split
 from tuner.lanes.arrays import Arrays, Part
+from tuner.training.lane import Recipe
+from tuner.training.settings import FLOATS
 
 
 def make_dataset(task="classification", rows=90, columns=5, outputs=3):
@@ -34,8 +37,13 @@ def make_arrays(task="classification", *, folds=3, epochs=8, standardize=True, *
 
 def parameters_of(engine, trial):
     """A trial's parameters, a list of arrays (folds, ...)."""
-    population = engine._populations[engine._home[trial]]
+    population = engine.population_of(trial)
     seat, folds = population.seats[trial], population.program.layout.folds
     lanes = slice(seat.place * folds, (seat.place + 1) * folds)
     leaves = jax.tree.leaves(population._chunks[seat.chunk].values.parameters)
     return [np.array(leaf[lanes]) for leaf in leaves]
+
+
+def recipe_of(model, arrays, hyperparameters):
+    """The recipe of a trial, with its declared caps."""
+    return Recipe(model, arrays.spec, split(hyperparameters, floats=FLOATS).signature)

@@ -389,6 +389,7 @@ def test_a_study_of_another_experiment_is_not_touched(database, folder, capsys):
         parallel_trials=1,
         tracking_uri=None,
         fingerprint=fingerprint(experiment, source, ""),
+        deterministic=False,
     )
     study = optuna.load_study(study_name="trees", storage="sqlite:///tuner.db")
     memory.save(study)

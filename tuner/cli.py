@@ -70,7 +70,6 @@ def run(  # noqa: PLR0913  a command takes what its options are
     from tuner.experiment import load_experiment
     from tuner.study import Options, run_study
 
-    del deterministic
     options = Options(
         trials=trials,
         timeout=timeout,
@@ -78,6 +77,7 @@ def run(  # noqa: PLR0913  a command takes what its options are
         tracking_uri=tracking_uri,
         parallel_trials=_parallel(parallel_trials),
         seed=seed,
+        deterministic=deterministic,
         allow_changed=allow_changed,
     )
     options.check()

@@ -73,6 +73,10 @@ class Signature:
         """
         return {name: _fill(slot, name, numbers) for name, slot in self.slots}
 
+    def with_caps(self, caps: Mapping[str, int]) -> "Signature":
+        """The signature with other caps, by the path of each ``Width``."""
+        return Signature(tuple((name, _with_caps(slot, name, caps)) for name, slot in self.slots))
+
     @property
     def caps(self) -> dict[str, int]:
         """Path to cap, for each ``Width``."""
@@ -166,6 +170,14 @@ def _fill(slot: Slot, path: str, found: Mapping[str, Any]) -> Any:
             return value
         case _:
             return [_fill(item, f"{path}.{index}", found) for index, item in enumerate(slot)]
+
+
+def _with_caps(slot: Slot, path: str, caps: Mapping[str, int]) -> Slot:
+    if isinstance(slot, Elastic):
+        return Elastic(caps[path])
+    if isinstance(slot, tuple):
+        return tuple(_with_caps(item, f"{path}.{index}", caps) for index, item in enumerate(slot))
+    return slot
 
 
 def _leaves(slot: Slot, path: str) -> Iterable[tuple[str, Slot]]:

@@ -10,11 +10,13 @@ from flax import nnx
 from tests.helpers import make_arrays, parameters_of
 from tuner import Width
 from tuner import nn as elastic
-from tuner.lanes import engine as engine_module
+from tuner.hyperparameters import split
 from tuner.lanes.arrays import lane_key
 from tuner.lanes.engine import Engine
+from tuner.lanes.placement import Decision, Placer
 from tuner.models import MLP
 from tuner.training.lane import initial_values
+from tuner.training.settings import FLOATS
 
 TRIAL = 7
 
@@ -131,7 +133,7 @@ def test_a_refilled_slot_keeps_nothing_of_the_trial_before(arrays, chunk):
     engine.advance()
     engine.remove(0)
     seat(engine, TRIAL, point())
-    population = engine._populations[engine._home[TRIAL]]
+    population = engine.population_of(TRIAL)
     assert (population.seats[TRIAL].chunk, population.seats[TRIAL].place) == (0, 0)
     assert_bit_equal(train(engine, TRIAL, 3), alone(arrays, point(), chunk=chunk, model=Normed, epochs=3))
 
@@ -152,7 +154,7 @@ def test_removing_a_neighbour_does_not_move_a_bit(arrays):
 @pytest.fixture
 def cap_of_64(monkeypatch):
     """Programs of cap 64 where the engine would take 8."""
-    monkeypatch.setattr(engine_module, "smallest_power_of_two", lambda width: 64)
+    monkeypatch.setattr(Placer, "place", lambda placer, trial, waiting: Decision((64,), None, 0))
 
 
 @pytest.mark.parametrize("model", [MLP, Normed])
@@ -242,8 +244,8 @@ def test_draws_depend_on_seed_trial_and_fold_alone(arrays):
     engine = build(arrays, chunk=3)
     seat(engine, 0, point(size=8))
     seat(engine, TRIAL, point())
-    population = engine._populations[engine._home[TRIAL]]
-    recipe, numbers = population.program.recipe, engine.split(point()).numbers
+    population = engine.population_of(TRIAL)
+    recipe, numbers = population.program.recipe, split(point(), floats=FLOATS).numbers
     for fold in range(3):
         key = lane_key(0, TRIAL, fold)
         values = initial_values(recipe, numbers, key)
@@ -252,7 +254,7 @@ def test_draws_depend_on_seed_trial_and_fold_alone(arrays):
     orders = population._orders(0)
     fresh = build(arrays, chunk=1)
     seat(fresh, TRIAL, point())
-    assert np.array_equal(orders[3:6], fresh._populations[fresh._home[TRIAL]]._orders(0))
+    assert np.array_equal(orders[3:6], fresh.population_of(TRIAL)._orders(0))
     assert len({order.tobytes() for order in orders[:6]}) == 6
 
 

@@ -14,7 +14,8 @@ from tuner.hyperparameters import split
 from tuner.lanes import store as store_module
 from tuner.lanes.compilations import compilations
 from tuner.lanes.engine import Engine
-from tuner.lanes.program import layout_of
+from tuner.lanes.layout import layout_of
+from tuner.lanes.memory import Memory
 from tuner.lanes.store import ProgramStore
 from tuner.models import MLP
 from tuner.training.lane import Recipe
@@ -34,7 +35,7 @@ def quick(monkeypatch):
     def make(recipe, layout):
         if isinstance(layout, Exception):
             raise layout
-        return SimpleNamespace(recipe=recipe, code_bytes=layout)
+        return SimpleNamespace(recipe=recipe, memory=Memory(layout, 0, 0))
 
     monkeypatch.setattr(store_module, "Program", make)
 
@@ -126,7 +127,7 @@ def test_the_second_engine_over_a_space_compiles_nothing():
     store = ProgramStore()
 
     def study(seed):
-        engine = Engine(MLP, make_arrays(), slots=3, seed=seed, store=store)
+        engine = Engine(MLP, make_arrays(), slots=3, seed=seed, store=store, deterministic=True)
         for trial, size in enumerate((5, 6, 3)):
             engine.add(trial, point(size, learning_rate=0.01 * (trial + 1), batch_size=[16, 8, 16][trial]))
         assert engine.seat() == {}
@@ -139,12 +140,11 @@ def test_the_second_engine_over_a_space_compiles_nothing():
     before = compilations()
     first = study(0)
     between = compilations()
-    assert (between - before).count >= 3
+    assert (between - before).count >= len(store) >= 2  # batches of 8 and of 16
     assert (between - before).seconds > 0
     second = study(1)
     assert (compilations() - between).count == 0
     assert list(first) == list(second) == [1, 2, 3]
-    assert len(store) == 3  # caps 4 and 8; batches of 8 and 16 at cap 8
 
 
 def test_compilations_counts_small_ones():

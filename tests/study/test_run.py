@@ -205,12 +205,13 @@ def test_samplers_and_pruners_by_name(storage, sampler, pruner):
 def test_a_timeout_asks_for_nothing_more(storage):
     result = run(iris_experiment(), storage, trials=5000, timeout=1.0)
     assert 1 <= result.trials["complete"] < 5000
-    assert result.trials["running"] == result.trials["waiting"] == 0
+    assert result.trials["running"] == 0
+    assert result.trials["waiting"] <= 2  # what was asked ahead of need is handed out first when the study goes on
 
 
 def test_costs_are_exclusive_and_sum_to_the_wall_time(storage):
     cost = run(iris_experiment(), storage).cost
-    phases = ("startup", "compile_wait", "device_wait", "ask_tell", "tracking_wait", "other")
+    phases = ("startup", "compile_wait", "device_wait", "sampling", "placing", "ask_tell", "tracking_wait", "other")
     assert math.isclose(sum(cost[phase] for phase in phases), cost["wall_seconds"], rel_tol=1e-9)
     assert cost["other"] < 0.05 * cost["wall_seconds"]
     assert cost["occupancy"] == 1.0

@@ -1,22 +1,33 @@
 """The engine: trials go in, an epoch's results of every trial come out. It alone decides which program trains what."""
 
+import os
 from collections.abc import Mapping
-from concurrent.futures import Future
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from math import gcd
+from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
 
 from tuner.hyperparameters import Split, split
 from tuner.lanes.arrays import Arrays
-from tuner.lanes.placement import smallest_power_of_two
-from tuner.lanes.population import Drawn, Population, draw
-from tuner.lanes.program import Program, layout_of
+from tuner.lanes.cache import use_persistent_cache
+from tuner.lanes.homes import Home, Homes
+from tuner.lanes.memory import OutOfMemoryError, is_out_of_memory
+from tuner.lanes.placement import Asked
+from tuner.lanes.population import Advanced, Drawn, Population, Seat, draw
+from tuner.lanes.program import Program
 from tuner.lanes.store import PROGRAMS, ProgramStore
-from tuner.training.lane import Model, Recipe
-from tuner.training.settings import FLOATS, setting
+from tuner.lanes.usage import Usage
+from tuner.training.lane import Model
+from tuner.training.settings import FLOATS
 from tuner.training.tasks import task_of
+
+Wait = Literal["all", "first", "none"]
+
+_THREADS = max(2, os.cpu_count() or 1)
+_WORKERS = ThreadPoolExecutor(_THREADS, thread_name_prefix="tuner-train")
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,49 +39,43 @@ class EpochResult:
     metrics: Mapping[str, np.ndarray]
 
 
-class Home(NamedTuple):
-    """What decides which program trains a trial."""
+class Taken(NamedTuple):
+    """A trial that is taken on and has no home yet."""
 
-    recipe: Recipe
-    batch_size: int
+    parts: Split
+    asked: Asked
 
 
-class Waiting(NamedTuple):
-    """A trial that has no lanes yet, and the program that it will train in."""
+class Placed(NamedTuple):
+    """A trial that has a home and no lanes yet: what it starts with, and its program."""
 
+    asked: Asked
     home: Home
-    numbers: dict[str, float]
+    drawn: Drawn
     program: Future[Program]
 
 
-@dataclass
-class Usage:
-    """Counts for the study's cost.
+class Seated(NamedTuple):
+    """A trial that has lanes."""
 
-    lane_epochs: run, and busy_lane_epochs: those of them that held a trial. weights: multiply-adds of one example with
-    each kernel of the caps, over all lane-epochs, and weights_in_use: those of units within the sizes.
-    programs: used.
-    """
+    asked: Asked
+    home: Home
+    population: Population
 
-    busy_lane_epochs: int = 0
-    lane_epochs: int = 0
-    weights: int = 0
-    weights_in_use: int = 0
-    programs: int = 0
 
-    @property
-    def occupancy(self) -> float:
-        """Busy lane-epochs over all."""
-        return self.busy_lane_epochs / self.lane_epochs if self.lane_epochs else 1.0
+class Flight(NamedTuple):
+    """An epoch of a chunk that is under way."""
 
-    @property
-    def mask_tax(self) -> float:
-        """Multiply-adds on masked units over all multiply-adds."""
-        return 1 - self.weights_in_use / self.weights if self.weights else 0.0
+    population: Population
+    chunk: int
+    advanced: Future[Advanced]
 
 
 class Engine:
     """Trains trials, all their folds as lanes of compiled programs.
+
+    On a CPU the chunks of a round are advanced by a thread a core, each alone on its core; on an accelerator the
+    threads only keep its queue filled.
 
     Args:
         model: builds a module from hyperparameters.
@@ -80,6 +85,9 @@ class Engine:
         seed: the study's.
         static: paths of floats that this experiment's model needs as constants.
         store: where programs are kept.
+        budget: epochs that a trial is expected to train; all by default.
+        deterministic: decide nothing by measurement.
+        devices: over which lanes are spread; all local ones by default.
     """
 
     def __init__(
@@ -92,114 +100,242 @@ class Engine:
         seed: int,
         static: frozenset[str] = frozenset(),
         store: ProgramStore = PROGRAMS,
+        budget: float | None = None,
+        deterministic: bool = False,
+        devices: int | None = None,
     ) -> None:
-        self._model, self._arrays, self._seed = model, arrays, seed
-        self._trials = chunk or (1 if jax.default_backend() == "cpu" else slots)
-        self._static, self._store = static, store
-        self._populations: dict[Home, Population] = {}
-        self._home: dict[int, Home] = {}
-        self._homes: set[Home] = set()
-        self._waiting: dict[int, Waiting] = {}
+        use_persistent_cache()
+        self._arrays, self._slots, self._seed, self._static = arrays, slots, seed, static
+        devices = devices or jax.local_device_count()
+        on_cpu = jax.default_backend() == "cpu"
+        trials = _evenly(chunk or (1 if on_cpu else slots), len(arrays.folds), devices)
         self.usage = Usage()
-
-    def split(self, hyperparameters: Mapping[str, Any]) -> Split:
-        """The hyperparameters' signature, with the caps of the program that trains them, and their numbers."""
-        return split(hyperparameters, floats=FLOATS, static=self._static, cap_for=smallest_power_of_two)
+        self._homes = Homes(
+            model,
+            arrays,
+            store,
+            self.usage,
+            trials=trials,
+            devices=devices,
+            budget=budget or arrays.epochs,
+            deterministic=deterministic,
+        )
+        self._taken: dict[int, Taken] = {}
+        self._placed: dict[int, Placed] = {}
+        self._seated: dict[int, Seated] = {}
+        self._failed: dict[int, Exception] = {}
+        self._open: dict[Home, Population] = {}
+        self._flights: list[Flight] = []
 
     def add(self, trial: int, hyperparameters: Mapping[str, Any]) -> None:
-        """Take a trial on: its program is compiled in the background if there is none."""
-        parts = self.split(hyperparameters)
-        home = Home(Recipe(self._model, self._arrays.spec, parts.signature), setting(hyperparameters, "batch_size"))
-        self._waiting[trial] = Waiting(home, parts.numbers, self._request(home))
+        """Take a trial on."""
+        parts = split(hyperparameters, floats=FLOATS, static=self._static)
+        self._taken[trial] = Taken(parts, self._homes.asked(parts))
 
-    def seat(self) -> dict[int, Exception]:
-        """Give every trial taken on its lanes, waiting for the programs that are still being compiled.
+    def place(self) -> None:
+        """Find a home for every trial that was taken on, and have its program compiled in the background."""
+        while self._taken:
+            trial, (parts, asked) = next(iter(self._taken.items()))
+            del self._taken[trial]
+            waiting = [
+                *(other.asked for other in self._placed.values()),
+                *(other.asked for other in self._taken.values()),
+            ]
+            try:
+                home = self._homes.place(asked, parts, waiting)
+                program = self._homes.request(home)
+                self._placed[trial] = Placed(asked, home, self._draw(home, parts.numbers, trial), program)
+            except Exception as error:  # noqa: BLE001  a user's model may raise anything; that trial alone fails
+                self._failed[trial] = error
+
+    def seat(self, until: Wait = "all") -> dict[int, Exception]:
+        """Give trials that were taken on their lanes, in the order in which they came, as long as there are slots.
+
+        Args:
+            until: wait for the programs of ``all`` trials, for the ``first`` that any of them needs, or for ``none``.
 
         Returns:
-            The trials whose model raised while it was traced or built, with the exception.
+            The trials whose model raised while it was traced or built, or had no memory, with the exception.
         """
-        failures: dict[int, Exception] = {}
-        drawn: dict[int, Drawn] = {}
-        for step in (self._draw, self._insert):  # all are drawn while the first programs are being compiled
-            for trial in [trial for trial in self._waiting if trial not in failures]:
+        self.place()
+        if until == "first":
+            wait([placed.program for placed in self._placed.values()], return_when=FIRST_COMPLETED)
+        for trial, placed in list(self._placed.items()):
+            if len(self._seated) >= self._slots:
+                break
+            if until == "all" or placed.program.done():
                 try:
-                    step(trial, drawn)
-                except Exception as error:  # noqa: BLE001  a user's model may raise anything; that trial alone fails
-                    failures[trial] = error
-        self._waiting.clear()
-        return failures
+                    self._seat(trial, placed)
+                except Exception as error:  # noqa: BLE001  as above
+                    del self._placed[trial]
+                    self._failed[trial] = error
+        failed, self._failed = self._failed, {}
+        return failed
 
-    def advance(self) -> dict[int, EpochResult]:
-        """Train every trial one epoch. Results come in the order of trial numbers."""
-        dispatched = [(population, population.advance()) for population in self._populations.values()]
+    @property
+    def seated(self) -> set[int]:
+        """Trials that have lanes."""
+        return set(self._seated)
+
+    def dispatch(self) -> None:
+        """Start an epoch of every trial that has lanes; the longest first, so that the threads end together."""
+        chunks = [(population, chunk) for population in self._populations() for chunk in population.chunks]
+        for population, chunk in sorted(chunks, key=lambda pair: -pair[0].seconds):
+            self._flights.append(Flight(population, chunk, _WORKERS.submit(population.advance, chunk)))
+
+    def collect(self) -> dict[int, EpochResult]:
+        """Wait for the epochs that were started. Results come in the order of trial numbers.
+
+        Raises:
+            OutOfMemoryError: a program needs more memory than the device has, and cannot be made smaller.
+        """
         results: dict[int, EpochResult] = {}
-        for population, arrays in dispatched:
-            self._count(population)
-            fetched = jax.device_get(arrays)
-            for trial, seat in population.seats.items():
-                results[trial] = self._result(seat.epoch, population.results_of(trial, fetched))
+        flights, self._flights = self._flights, []
+        wait([flight.advanced for flight in flights])
+        for population, chunk, advanced in flights:
+            trials = population.trials_of(chunk)
+            error = advanced.exception()
+            if error is None:
+                self._note(population, chunk, advanced.result())
+                for trial in trials:
+                    results[trial] = self._result(population, trial, advanced.result())
+            elif is_out_of_memory(error):
+                results |= self._run_again(trials)
+            else:
+                raise error
         return dict(sorted(results.items()))
 
+    def advance(self) -> dict[int, EpochResult]:
+        """Train every trial that has lanes one epoch. Results come in the order of trial numbers."""
+        self.dispatch()
+        return self.collect()
+
     def remove(self, trial: int) -> None:
-        """Free a trial's lanes."""
-        home = self._home.pop(trial)
-        self._populations[home].remove(trial)
-        self._drop_if_empty(home)
+        """Free a trial's lanes, or its place among those that wait for some."""
+        if trial in self._seated:
+            population = self._seated[trial].population
+            self._homes.ended(population.seats[trial].epoch)
+            self._leave(trial)
+        self._taken.pop(trial, None)
+        self._placed.pop(trial, None)
+
+    def placement_of(self, trial: int) -> dict[str, Any] | None:
+        """The program that trains a trial, as plain data; None as long as it has none."""
+        if trial in self._seated:
+            return self._seated[trial].home.placement
+        return self._placed[trial].home.placement if trial in self._placed else None
+
+    def population_of(self, trial: int) -> Population:
+        """The population that a trial has lanes in."""
+        return self._seated[trial].population
 
     def refit(self, trial: int, hyperparameters: Mapping[str, Any]) -> EpochResult:
         """Train a configuration on all rows that are not test data, evaluated on the test rows after the last epoch.
 
         The lanes that a trial has for its folds all train on the same rows, each from a key of its own: the results
-        are those of as many seeds, and the program is the one that the trial had.
+        are those of as many seeds, and the program is one that trials of these sizes had.
         """
-        parts = self.split(hyperparameters)
-        home = Home(Recipe(self._model, self._arrays.spec, parts.signature), setting(hyperparameters, "batch_size"))
-        same = [self._arrays.final] * len(self._arrays.folds)
-        population = Population(self._request(home).result(), self._arrays, same)
-        population.insert(trial, draw(home.recipe, parts.numbers, self._seed, trial, len(same)))
+        parts = split(hyperparameters, floats=FLOATS, static=self._static)
+        home, same = (
+            self._homes.place(self._homes.asked(parts), parts, ()),
+            [self._arrays.final] * len(self._arrays.folds),
+        )
+        population = Population(self._homes.request(home).result(), self._arrays, same)
+        population.insert(trial, self._draw(home, parts.numbers, trial))
         for _ in range(self._arrays.epochs):
-            arrays = population.advance()
-        return self._result(self._arrays.epochs, population.results_of(trial, jax.device_get(arrays)))
+            advanced = population.advance(population.seats[trial].chunk)
+        return self._result(population, trial, advanced)
+
+    def settle(self) -> None:
+        """Wait for the epochs that were started, and forget what they gave."""
+        wait([flight.advanced for flight in self._flights])
+        self._flights.clear()
 
     def close(self) -> None:
-        """Let go of programs that nobody waits for any more."""
-        for waiting in self._waiting.values():
-            waiting.program.cancel()
-        self._waiting.clear()
-        self._populations.clear()
+        """Let go of what runs, and of programs that nobody waits for any more."""
+        self.settle()
+        for placed in self._placed.values():
+            placed.program.cancel()
+        for held in (self._taken, self._placed, self._seated, self._failed, self._open):
+            held.clear()
 
-    def _request(self, home: Home) -> Future[Program]:
-        self._homes.add(home)
-        self.usage.programs = len(self._homes)
-        return self._store.request(home.recipe, layout_of(self._arrays, home.batch_size, self._trials))
+    def _draw(self, home: Home, numbers: Mapping[str, float], trial: int) -> Drawn:
+        return draw(home.recipe, numbers, self._seed, trial, len(self._arrays.folds))
 
-    def _draw(self, trial: int, drawn: dict[int, Drawn]) -> None:
-        home, numbers, _ = self._waiting[trial]
-        drawn[trial] = draw(home.recipe, numbers, self._seed, trial, len(self._arrays.folds))
+    def _populations(self) -> list[Population]:
+        populations = (seated.population for seated in self._seated.values())
+        return list({id(population): population for population in populations}.values())
 
-    def _insert(self, trial: int, drawn: dict[int, Drawn]) -> None:
-        home, _, program = self._waiting[trial]
-        if home not in self._populations:
-            self._populations[home] = Population(program.result(), self._arrays, self._arrays.folds)
-        try:
-            self._populations[home].insert(trial, drawn.pop(trial))
-        finally:
-            self._drop_if_empty(home)
-        self._home[trial] = home
+    def _seat(self, trial: int, placed: Placed) -> None:
+        program = self._homes.program_that_fits(placed.home, placed.program)
+        if self._seated and not self._homes.has_room_for(program, self._populations(), _THREADS):
+            return
+        population = self._open.get(placed.home)
+        if population is None or population.program is not program:
+            population = self._open[placed.home] = Population(program, self._arrays, self._arrays.folds)
+            self._homes.runs(placed.asked, program)
+        population.insert(trial, placed.drawn)
+        self._seated[trial] = Seated(placed.asked, placed.home, population)
+        del self._placed[trial]
 
-    def _drop_if_empty(self, home: Home) -> None:
-        if not self._populations[home].seats:
-            del self._populations[home]
+    def _leave(self, trial: int) -> None:
+        seated = self._seated.pop(trial)
+        seated.population.remove(trial)
+        if not seated.population.seats and self._open.get(seated.home) is seated.population:
+            del self._open[seated.home]
 
-    def _count(self, population: Population) -> None:
-        self.usage.busy_lane_epochs += len(population.seats) * population.program.layout.folds
-        self.usage.lane_epochs += population.lanes_run
-        for seat in population.seats.values():
-            self.usage.weights += seat.weights
-            self.usage.weights_in_use += seat.weights_in_use
+    def _run_again(self, trials: list[int]) -> dict[int, EpochResult]:
+        """Train a chunk's trials up to the epoch that ran out of memory once more, in a smaller program."""
+        seated = {trial: self._seated[trial] for trial in trials}
+        seats = {trial: seated[trial].population.seats[trial] for trial in trials}
+        for trial in trials:
+            self._leave(trial)
+        home, layout = seated[trials[0]].home, seated[trials[0]].population.program.layout
+        while True:
+            try:
+                program = self._homes.program_that_fits(home, self._homes.shrink(home, layout))
+                again = Population(program, self._arrays, self._arrays.folds)
+                results = self._replay(again, home, seats)
+            except OutOfMemoryError as error:
+                self._failed |= dict.fromkeys(trials, error)
+                return {}
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                layout = program.layout
+            else:
+                self._open[home] = again
+                self._seated |= {trial: Seated(seated[trial].asked, home, again) for trial in trials}
+                return results
 
-    def _result(self, epoch: int, values: Any) -> EpochResult:
+    def _replay(self, population: Population, home: Home, seats: Mapping[int, Seat]) -> dict[int, EpochResult]:
+        """Those that have come furthest begin, and the others join when they are as far as they were."""
+        results: dict[int, EpochResult] = {}
+        for epoch in range(max(seat.epoch for seat in seats.values()), -1, -1):
+            for trial in [trial for trial, seat in seats.items() if seat.epoch == epoch]:
+                population.insert(trial, self._draw(home, seats[trial].numbers, trial))
+            for chunk in population.chunks:
+                advanced = population.advance(chunk)
+                results |= {trial: self._result(population, trial, advanced) for trial in population.trials_of(chunk)}
+        return results
+
+    def _note(self, population: Population, chunk: int, advanced: Advanced) -> None:
+        trials = population.trials_of(chunk)
+        population.seconds = advanced.seconds
+        self.usage.count([population.seats[trial] for trial in trials], population.program.layout)
+        for trial in trials:
+            seated = self._seated[trial]
+            self._homes.ran(seated.asked, seated.home, advanced.seconds / len(trials))
+
+    def _result(self, population: Population, trial: int, advanced: Advanced) -> EpochResult:
         task = task_of(self._arrays.spec)
+        values = population.results_of(trial, advanced.results)
         sums = {name: np.asarray(part, np.float64) for name, part in values["sums"].items()}
         metrics = {name: np.asarray(metric.of(sums)) for name, metric in task.metrics.items()}
-        return EpochResult(epoch, np.asarray(values["loss"], np.float64), metrics)
+        return EpochResult(population.seats[trial].epoch, np.asarray(values["loss"], np.float64), metrics)
+
+
+def _evenly(trials: int, folds: int, devices: int) -> int:
+    """The trials of a chunk, rounded up so that their lanes spread evenly over the devices."""
+    step = devices // gcd(folds, devices)
+    return -(-trials // step) * step

@@ -1,5 +1,6 @@
 """A population: the lanes that one program trains together, and which trial sits in which slot."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -14,24 +15,32 @@ from tuner.lanes.program import Program
 from tuner.training.lane import Bounds, Lane, Recipe, Values, initial_values
 
 
-@dataclass
-class Seat:
-    """Where a trial's lanes are, the words of their data orders, kernel entries and those in use, epochs trained."""
-
-    chunk: int
-    place: int
-    words: Sequence[np.ndarray]
-    weights: int
-    weights_in_use: int
-    epoch: int = 0
-
-
 class Drawn(NamedTuple):
     """What a trial starts with: its lanes' values (leading axis folds), its numbers, the words of its data orders."""
 
     values: Values
     numbers: Mapping[str, float]
     words: Sequence[np.ndarray]
+
+
+@dataclass
+class Seat:
+    """Where a trial's lanes are, its numbers, the words of its data orders, kernel entries and those in use, epochs."""
+
+    chunk: int
+    place: int
+    numbers: Mapping[str, float]
+    words: Sequence[np.ndarray]
+    weights: int
+    weights_in_use: int
+    epoch: int = 0
+
+
+class Advanced(NamedTuple):
+    """What an epoch of a chunk gave: its results on the host, leading axis (lanes,), and the seconds it took."""
+
+    results: Any
+    seconds: float
 
 
 def draw(recipe: Recipe, numbers: Mapping[str, float], seed: int, trial: int, folds: int) -> Drawn:
@@ -57,16 +66,22 @@ class Population:
     def __init__(self, program: Program, arrays: Arrays, parts: Sequence[Part]) -> None:
         self.program = program
         self.seats: dict[int, Seat] = {}
+        self.seconds = 0.0  # of a chunk's last epoch
         self._arrays, self._parts = arrays, parts
         layout = program.layout
         self._chunks: dict[int, Lane] = {}
-        self._folds = jax.device_put(arrays.stacked(list(parts) * layout.trials, layout.batch_size))
+        self._folds = program.on_device(arrays.stacked(list(parts) * layout.trials, layout.batch_size))
+        self._data = arrays.data if layout.devices == 1 else program.everywhere(arrays.data)
         self._bounds = self._loop_bounds()
 
     @property
-    def lanes_run(self) -> int:
-        """Lanes that an epoch trains, busy or not."""
-        return len(self._chunks) * self.program.layout.lanes
+    def chunks(self) -> list[int]:
+        """The chunks that hold a trial."""
+        return list(self._chunks)
+
+    def trials_of(self, chunk: int) -> list[int]:
+        """The trials in a chunk."""
+        return [trial for trial, seat in self.seats.items() if seat.chunk == chunk]
 
     def insert(self, trial: int, drawn: Drawn) -> None:
         """Start a trial in the first free place."""
@@ -74,41 +89,38 @@ class Population:
         chunk, place = first_free({(seat.chunk, seat.place) for seat in self.seats.values()}, trials)
         state = self._chunks[chunk] if chunk in self._chunks else self.program.empty()
         self._chunks[chunk] = self.program.insert(state, place, drawn.values, drawn.numbers)
-        self.seats[trial] = Seat(chunk, place, drawn.words, *_weights(drawn.values.parameters))
+        self.seats[trial] = Seat(chunk, place, drawn.numbers, drawn.words, *_weights(drawn.values.parameters))
 
     def remove(self, trial: int) -> None:
         """Free a trial's lanes, and its chunk if that is empty."""
         chunk = self.seats.pop(trial).chunk
-        if all(seat.chunk != chunk for seat in self.seats.values()):
+        if not self.trials_of(chunk):
             del self._chunks[chunk]
 
-    def advance(self) -> dict[int, Any]:
-        """Dispatch one epoch of every trial; returns each chunk's results as device arrays, leading axis (lanes,)."""
-        results = {}
-        for chunk, state in self._chunks.items():
-            orders = self._orders(chunk)
-            self._chunks[chunk], results[chunk] = self.program.advance(
-                state, self._arrays.data, self._folds, orders, self._bounds
-            )
-        for seat in self.seats.values():
-            seat.epoch += 1
-        return results
+    def advance(self, chunk: int) -> Advanced:
+        """Train every trial of a chunk one epoch and fetch its results; chunks may be advanced in different threads."""
+        began = time.perf_counter()
+        state, orders = self._chunks[chunk], self.program.on_device(self._orders(chunk))
+        self._chunks[chunk], results = self.program.advance(state, self._data, self._folds, orders, self._bounds)
+        fetched = jax.device_get(results)
+        for trial in self.trials_of(chunk):
+            self.seats[trial].epoch += 1
+        return Advanced(fetched, time.perf_counter() - began)
 
-    def results_of(self, trial: int, results: Mapping[int, Any]) -> Any:
-        """A trial's part of fetched results, leading axis (folds,)."""
+    def results_of(self, trial: int, results: Any) -> Any:
+        """A trial's part of its chunk's results, leading axis (folds,)."""
         seat, folds = self.seats[trial], self.program.layout.folds
         lanes = slice(seat.place * folds, (seat.place + 1) * folds)
-        return jax.tree.map(lambda leaf: leaf[lanes], results[seat.chunk])
+        return jax.tree.map(lambda leaf: leaf[lanes], results)
 
     def _orders(self, chunk: int) -> np.ndarray:
         layout = self.program.layout
         orders = np.zeros((layout.trials, layout.folds, layout.steps, layout.batch_size), np.int32)
-        for seat in self.seats.values():
-            if seat.chunk == chunk:
-                for fold, (part, words) in enumerate(zip(self._parts, seat.words, strict=True)):
-                    steps = self._arrays.steps(part, layout.batch_size)
-                    order = epoch_order(words, seat.epoch, part.train, steps, layout.batch_size)
-                    orders[seat.place, fold, :steps] = order
+        for seat in (self.seats[trial] for trial in self.trials_of(chunk)):
+            for fold, (part, words) in enumerate(zip(self._parts, seat.words, strict=True)):
+                steps = self._arrays.steps(part, layout.batch_size)
+                order = epoch_order(words, seat.epoch, part.train, steps, layout.batch_size)
+                orders[seat.place, fold, :steps] = order
         return orders.reshape(layout.lanes, layout.steps, layout.batch_size)
 
     def _loop_bounds(self) -> Bounds:

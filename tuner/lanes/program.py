@@ -4,8 +4,8 @@ A chunk holds ``trials`` side by side, each with one lane a fold. A population i
 on a CPU, where a chunk is one trial, no idle lane is ever trained (docs/decisions/chunks.md).
 """
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,72 +13,48 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from tuner.lanes.arrays import Arrays
+from tuner.lanes.layout import Layout
+from tuner.lanes.memory import Memory, memory_of
 from tuner.training.lane import Bounds, Data, Fold, Lane, Recipe, Values, evaluate, start, train_epoch
 
-
-@dataclass(frozen=True)
-class Layout:
-    """The shapes of a program beside its recipe's.
-
-    trials: side by side in a chunk. folds: lanes a trial. steps: of the longest epoch.
-    evaluation: (batches, rows a batch). uneven: whether folds take different numbers of steps.
-    data: shapes and types of the data set. mean_shape: of the inputs' statistics. float_type: the default float's name.
-    """
-
-    trials: int
-    folds: int
-    steps: int
-    batch_size: int
-    evaluation: tuple[int, int]
-    uneven: bool
-    data: tuple[tuple[tuple[int, ...], str], ...]
-    mean_shape: tuple[int, ...]
-    float_type: str
-
-    @property
-    def lanes(self) -> int:
-        """Lanes of a chunk."""
-        return self.trials * self.folds
-
-
-def layout_of(arrays: Arrays, batch_size: int, trials: int) -> Layout:
-    """The layout of a program for this data and batch size, with this many trials in a chunk."""
-    return Layout(
-        trials=trials,
-        folds=len(arrays.folds),
-        steps=arrays.most_steps(batch_size),
-        batch_size=batch_size,
-        evaluation=arrays.evaluation_shape,
-        uneven=arrays.uneven(batch_size),
-        data=tuple((leaf.shape, str(leaf.dtype)) for leaf in arrays.data),
-        mean_shape=np.shape(arrays.folds[0].statistics.mean),
-        float_type=str(jnp.result_type(float)),
-    )
+_AXIS = "lanes"
 
 
 class Program:
-    """The executables for a recipe and a layout: ``insert`` a trial's lanes, ``advance`` a chunk by an epoch."""
+    """The executables for a recipe and a layout: ``insert`` a trial's lanes, ``advance`` a chunk by an epoch.
+
+    seconds: that making it took. memory: what a call of ``advance`` needs.
+    """
 
     def __init__(self, recipe: Recipe, layout: Layout) -> None:
+        began = time.perf_counter()
         self.recipe = recipe
         self.layout = layout
         self._empty_lane = _lane_shapes(recipe)
-        chunk = _stacked(self._empty_lane, layout.lanes)
-        arguments = _advance_shapes(recipe, layout)
-        self._advance = jax.jit(_advance_function(recipe), donate_argnums=0).lower(chunk, *arguments).compile()
+        self._advance = advance_function(recipe, layout).lower(*advance_shapes(recipe, layout)).compile()
         self._put = None
         if layout.trials > 1:
-            part = _stacked(self._empty_lane, layout.folds), jax.ShapeDtypeStruct((), jnp.int32)
-            self._put = jax.jit(_put, donate_argnums=0).lower(chunk, *part).compile()
-        self.code_bytes = _code_bytes(self._advance)
+            self._put = insert_function(layout).lower(*insert_shapes(recipe, layout)).compile()
+        self.seconds = time.perf_counter() - began
+        self.memory: Memory = memory_of(self._advance)
 
     def empty(self) -> Lane | None:
         """A chunk with no trial in it; None where a chunk holds but one."""
         if self._put is None:
             return None
-        return jax.device_put(jax.tree.map(_zeros, _stacked(self._empty_lane, self.layout.lanes)))
+        return self.on_device(jax.tree.map(_zeros, _stacked(self._empty_lane, self.layout.lanes)))
+
+    def on_device(self, tree: Any) -> Any:
+        """Arrays with a leading lanes axis on the devices that share the lanes."""
+        return jax.device_put(tree, _spread(self.layout)) if self.layout.devices > 1 else jax.device_put(tree)
+
+    def everywhere(self, tree: Any) -> Any:
+        """Arrays that all lanes share on each of the devices."""
+        if self.layout.devices == 1:
+            return jax.device_put(tree)
+        return jax.device_put(tree, _shared(self.layout))
 
     def insert(self, chunk: Lane | None, place: int, values: Values, numbers: Mapping[str, Any]) -> Lane:
         """Put a trial's lanes, which have taken no step, into a place of the chunk; ``chunk`` is used up.
@@ -94,8 +70,9 @@ class Program:
         typed = {path: np.full_like(lanes.numbers[path], number) for path, number in numbers.items()}
         lanes = lanes._replace(values=values, numbers=typed)
         if self._put is None:
-            return jax.device_put(lanes)
-        after: Lane = self._put(chunk, lanes, np.int32(place * folds))
+            placed: Lane = self.on_device(lanes)
+            return placed
+        after: Lane = self._put(chunk, self.everywhere(lanes), self.everywhere(np.int32(place * folds)))
         return after
 
     def advance(self, chunk: Lane, data: Data, folds: Fold, orders: Any, bounds: Bounds) -> tuple[Lane, Any]:
@@ -115,37 +92,37 @@ class Program:
         return after
 
 
-def _code_bytes(executable: Any) -> int:
-    memory = executable.memory_analysis()
-    return 0 if memory is None else int(memory.generated_code_size_in_bytes)
+def advance_function(recipe: Recipe, layout: Layout) -> Any:
+    """The jitted function behind ``Program.advance``, for ``advance_shapes``."""
 
+    def one_lane(data: Data, bounds: Bounds, arguments: tuple[Lane, Fold, Any]) -> tuple[Lane, Any]:
+        lane, fold, order = arguments
+        lane, loss = train_epoch(recipe, data, fold, order, bounds, lane)
+        return lane, {"loss": loss, "sums": evaluate(recipe, data, fold, bounds, lane)}
 
-def _advance_function(recipe: Recipe) -> Any:
     def advance(chunk: Lane, data: Data, folds: Fold, orders: Any, bounds: Bounds) -> tuple[Lane, Any]:
-        def one_lane(lane: Lane, fold: Fold, order: Any) -> tuple[Lane, Any]:
-            lane, loss = train_epoch(recipe, data, fold, order, bounds, lane)
-            return lane, {"loss": loss, "sums": evaluate(recipe, data, fold, bounds, lane)}
+        train = partial(one_lane, data, bounds)
+        if layout.together * layout.devices >= layout.lanes:
+            after: tuple[Lane, Any] = jax.vmap(train)((chunk, folds, orders))
+        else:
+            after = lax.map(train, (chunk, folds, orders), batch_size=_batch(layout.together))
+        return after
 
-        return jax.vmap(one_lane)(chunk, folds, orders)
-
-    return advance
-
-
-def _put(chunk: Lane, lanes: Lane, first: Any) -> Lane:
-    placed: Lane = jax.tree.map(lambda leaf, new: lax.dynamic_update_slice_in_dim(leaf, new, first, 0), chunk, lanes)
-    return placed
+    return _jit(advance, layout, (True, False, True, True, False))
 
 
-def _lane_shapes(recipe: Recipe) -> Lane:
-    shapes: Lane = jax.eval_shape(partial(start, recipe), recipe.abstract.values, recipe.number_shapes)
-    return shapes
+def insert_function(layout: Layout) -> Any:
+    """The jitted function behind ``Program.insert``, for ``insert_shapes``."""
+    if layout.devices == 1:
+        return jax.jit(_put, donate_argnums=0)
+    shared = _shared(layout)
+    return jax.jit(
+        _put, donate_argnums=0, in_shardings=(_spread(layout), shared, shared), out_shardings=_spread(layout)
+    )
 
 
-def _stacked(tree: Any, count: int) -> Any:
-    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((count, *leaf.shape), leaf.dtype), tree)
-
-
-def _advance_shapes(recipe: Recipe, layout: Layout) -> tuple[Any, ...]:
+def advance_shapes(recipe: Recipe, layout: Layout) -> tuple[Any, ...]:
+    """Shapes and types of ``Program.advance``'s arguments."""
     float_type, whole = jnp.dtype(layout.float_type), jnp.int32
     lanes, scalar = layout.lanes, jax.ShapeDtypeStruct((), whole)
     statistic = jax.ShapeDtypeStruct((lanes, *layout.mean_shape), float_type)
@@ -165,7 +142,54 @@ def _advance_shapes(recipe: Recipe, layout: Layout) -> tuple[Any, ...]:
     orders = jax.ShapeDtypeStruct((lanes, layout.steps, layout.batch_size), whole)
     data = Data(*(jax.ShapeDtypeStruct(shape, jnp.dtype(kind)) for shape, kind in layout.data))
     bounds = Bounds(scalar, scalar if layout.uneven else None, scalar)
-    return data, folds, orders, bounds
+    return _stacked(_lane_shapes(recipe), lanes), data, folds, orders, bounds
+
+
+def insert_shapes(recipe: Recipe, layout: Layout) -> tuple[Any, ...]:
+    """Shapes and types of the arguments of the function that inserts a trial's lanes."""
+    lane = _lane_shapes(recipe)
+    return _stacked(lane, layout.lanes), _stacked(lane, layout.folds), jax.ShapeDtypeStruct((), jnp.int32)
+
+
+def _batch(together: int) -> int | None:
+    return together if together > 1 else None  # None is one after the other, without an axis of length one
+
+
+def _jit(advance: Any, layout: Layout, by_lane: tuple[bool, ...]) -> Any:
+    """The function jitted, its first argument donated; over several devices each trains its share of the lanes."""
+    if layout.devices == 1:
+        return jax.jit(advance, donate_argnums=0)
+    shardings = tuple(_spread(layout) if lanes else _shared(layout) for lanes in by_lane)
+    specs = tuple(sharding.spec for sharding in shardings)
+    each = jax.shard_map(advance, mesh=_mesh(layout), in_specs=specs, out_specs=specs[0], check_vma=False)
+    return jax.jit(each, donate_argnums=0, in_shardings=shardings, out_shardings=shardings[0])
+
+
+def _mesh(layout: Layout) -> Any:
+    devices = jax.local_devices()[: layout.devices]
+    return jax.make_mesh((layout.devices,), (_AXIS,), axis_types=(AxisType.Auto,), devices=devices)
+
+
+def _shared(layout: Layout) -> NamedSharding:
+    return NamedSharding(_mesh(layout), PartitionSpec())
+
+
+def _spread(layout: Layout) -> NamedSharding:
+    return NamedSharding(_mesh(layout), PartitionSpec(_AXIS))
+
+
+def _put(chunk: Lane, lanes: Lane, first: Any) -> Lane:
+    placed: Lane = jax.tree.map(lambda leaf, new: lax.dynamic_update_slice_in_dim(leaf, new, first, 0), chunk, lanes)
+    return placed
+
+
+def _lane_shapes(recipe: Recipe) -> Lane:
+    shapes: Lane = jax.eval_shape(partial(start, recipe), recipe.abstract.values, recipe.number_shapes)
+    return shapes
+
+
+def _stacked(tree: Any, count: int) -> Any:
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((count, *leaf.shape), leaf.dtype), tree)
 
 
 def _zeros(shape: Any) -> Any:

@@ -5,7 +5,8 @@ import threading
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from tuner.lanes.program import Layout, Program
+from tuner.lanes.layout import Layout
+from tuner.lanes.program import Program
 from tuner.training.lane import Recipe
 
 _PROGRAM_BYTES = 4 << 20  # what a compiled program holds on the CPU, whose back end does not say: see docs/decisions
@@ -58,7 +59,7 @@ class ProgramStore:
 def _bytes_of(future: Future[Program]) -> int:
     if not future.done() or future.cancelled() or future.exception():
         return 0
-    return max(future.result().code_bytes, _PROGRAM_BYTES)
+    return max(future.result().memory.code, _PROGRAM_BYTES)
 
 
 PROGRAMS = ProgramStore()

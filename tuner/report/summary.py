@@ -10,6 +10,8 @@ _PHASES = {
     "startup": "starting up",
     "compile_wait": "waiting for compilers",
     "device_wait": "training",
+    "sampling": "sampling",
+    "placing": "placing",
     "ask_tell": "asking, reporting, telling",
     "tracking_wait": "waiting for tracking",
     "other": "other",
@@ -65,7 +67,7 @@ def _short(value: Any) -> str:
 
 
 def _cost(cost: Mapping[str, Any]) -> list[str]:
-    phases = ", ".join(f"{words} {cost[phase]:.1f}" for phase, words in _PHASES.items() if cost[phase] >= 0.05)
+    phases = ", ".join(f"{words} {cost[phase]:.1f}" for phase, words in _PHASES.items() if cost.get(phase, 0.0) >= 0.05)
     return [
         f"  cost        {cost['wall_seconds']:.1f} s: {phases}",
         f"  programs    {cost['programs']} used, {cost['compilations']} compilations, "

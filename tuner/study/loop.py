@@ -1,15 +1,17 @@
 """The loop of a study: ask, place, advance, report, prune, tell, refill, round after round.
 
-A round is one epoch of every running trial. Its results are looked at in the order of trial numbers, all are reported
-before any is judged, and asking depends on nothing but what was told: the same seed and number of parallel trials
-give the same study, however long anything takes.
+A round is one epoch of every trial that has lanes. It is dispatched first; while the device trains, the next trials
+are asked for, so that they are at hand, their programs being compiled, when lanes become free. Then its results are
+looked at in the order of trial numbers, and all are reported before any is judged. Asking depends on nothing but what
+was told, so with ``deterministic`` the same seed and number of parallel trials give the same study, however long
+anything takes; else trials whose program is ready do not wait for those whose program is not.
 """
 
 import logging
 import math
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -19,11 +21,11 @@ from optuna.trial import TrialState
 
 from tuner.errors import InputError
 from tuner.experiment import Experiment, resolve
-from tuner.lanes.engine import Engine, EpochResult
+from tuner.lanes.engine import Engine, EpochResult, Wait
 from tuner.study.ledger import Ledger
 from tuner.study.pruners import judges
-from tuner.study.record import HISTORY, REASON, History, jsonable, trial_record
-from tuner.study.samplers import Grid, set_generators
+from tuner.study.record import HISTORY, PLACEMENT, REASON, History, jsonable, trial_record
+from tuner.study.samplers import Booked, Grid, set_generators
 from tuner.study.storage import RESOLVED, Storage, allow_stop, is_stopped, report_epochs, requeue, set_attributes
 from tuner.tracking import Sink, TrialRecord
 from tuner.training.settings import check_settings
@@ -37,7 +39,7 @@ log = logging.getLogger("tuner")
 
 @dataclass
 class Running:
-    """A trial that has lanes."""
+    """A trial that was asked for and has not ended."""
 
     trial: optuna.Trial
     started: int
@@ -46,12 +48,21 @@ class Running:
 
 @dataclass(frozen=True)
 class Plan:
-    """How far a loop goes: trials in all, side by side, the study's seed, seconds until nothing more is asked."""
+    """How far a loop goes: trials in all, side by side, the study's seed, seconds until nothing more is asked.
+
+    deterministic: whether the order of events may not depend on how long anything takes.
+    """
 
     trials: int
     parallel: int
     seed: int
     timeout: float | None = None
+    deterministic: bool = False
+
+    @property
+    def in_hand(self) -> int:
+        """Trials that are asked for at most before they end: those side by side, and half as many ahead of need."""
+        return self.parallel + (self.parallel + 1) // 2
 
 
 class Loop:
@@ -89,7 +100,9 @@ class Loop:
         self._created = len(states)
         self._ended = sum(state.is_finished() for state in states)
         self._succeeded = sum(state in {TrialState.COMPLETE, TrialState.PRUNED} for state in states)
-        self._total = min(plan.trials, len(study.sampler)) if isinstance(study.sampler, Grid) else plan.trials
+        self._sampler = study.sampler
+        study.sampler = Booked(study.sampler, lambda: ledger.phase("sampling"))
+        self._total = min(plan.trials, len(self._sampler)) if isinstance(self._sampler, Grid) else plan.trials
         self.last_reason: str | None = None
         allow_stop(study)
 
@@ -99,8 +112,8 @@ class Loop:
         Trials that are running when it stops early go back to waiting.
         """
         try:
+            self._refill()
             while True:
-                self._refill()
                 self._seat()
                 if self._hopeless:
                     return "failed"
@@ -110,17 +123,24 @@ class Loop:
                     return "finished"
                 self._round()
         finally:
-            self._put_back()
+            self._engine.settle()
+            self._put_back(list(self._running))
+            self._engine.close()
+            self._study.sampler = self._sampler
 
     @property
     def _hopeless(self) -> bool:
         return self._succeeded == 0 and self._ended >= min(_FAILURES_TO_STOP, self._total)
 
+    @property
+    def _is_late(self) -> bool:
+        return time.monotonic() >= self._deadline
+
     def _may_ask(self) -> bool:
         return (
-            len(self._running) < self._plan.parallel
+            len(self._running) < self._plan.in_hand
             and self._ended + len(self._running) < self._total
-            and time.monotonic() < self._deadline
+            and not self._is_late
             and not is_stopped(self._study)
             and not self._interrupted()
             and not self._hopeless
@@ -130,11 +150,13 @@ class Loop:
         while self._may_ask():
             with self._ledger.phase("ask_tell"):
                 self._ask()
+        with self._ledger.phase("placing"):
+            self._engine.place()
 
     def _ask(self) -> None:
         number = self._waiting.pop(0) if self._waiting else self._created
         self._created = max(self._created, number + 1)
-        set_generators(self._study.sampler, self._plan.seed, number)
+        set_generators(self._sampler, self._plan.seed, number)
         trial = self._study.ask()
         self._running[trial.number] = Running(trial, int(time.time() * 1000), History(self._experiment.metric))
         try:
@@ -151,16 +173,23 @@ class Loop:
             )
 
     def _seat(self) -> None:
+        if self._is_late:
+            self._put_back(set(self._running) - self._engine.seated)
+        until: Wait = "all" if self._plan.deterministic else "none" if self._engine.seated else "first"
         with self._ledger.phase("compile_wait"):
-            failures = self._engine.seat()
+            failures = self._engine.seat(until)
         for number, error in failures.items():
             log.error("trial %d: the model raises\n%s", number, "".join(traceback.format_exception(error)))
             with self._ledger.phase("ask_tell"):
                 self._fail(number, f"the model raises {type(error).__name__}: {error}")
+        if failures:
+            self._refill()
 
     def _round(self) -> None:
+        self._engine.dispatch()
+        self._refill()
         with self._ledger.phase("device_wait"):
-            results = self._engine.advance()
+            results = self._engine.collect()
         with self._ledger.phase("ask_tell"):
             metric = self._experiment.metric
             reasons = {number: reason for number, r in results.items() if (reason := divergence(r, metric))}
@@ -182,13 +211,10 @@ class Loop:
     def _decide(self, number: int, epoch: int, divergence: str | None) -> None:
         if divergence:
             log.warning("trial %d failed: %s", number, divergence)
-            self._engine.remove(number)
             self._fail(number, divergence)
         elif epoch == self._experiment.epochs:
-            self._engine.remove(number)
             self._end(number, TrialState.COMPLETE, value=self._running[number].history.last)
         elif judges(self._study.pruner, epoch) and self._is_pruned(number):
-            self._engine.remove(number)
             self._end(number, TrialState.PRUNED, reason=f"pruned after epoch {epoch}")
 
     def _is_pruned(self, number: int) -> bool:
@@ -205,6 +231,9 @@ class Loop:
         history = running.history
         attributes: dict[str, Any] = {HISTORY: {"folds": history.folds, "means": history.means}}
         attributes |= {} if reason is None else {REASON: reason}
+        placement = self._engine.placement_of(number)
+        attributes |= {} if placement is None else {PLACEMENT: placement}
+        self._engine.remove(number)
         set_attributes(self._storage, running.trial._trial_id, attributes)
         frozen = self._study.tell(running.trial, value, state)
         self._ended += 1
@@ -212,12 +241,12 @@ class Loop:
         with self._ledger.phase("tracking_wait"):
             self._sink.trial_ended(trial_record(frozen, self._experiment.metric))
 
-    def _put_back(self) -> None:
-        for number, running in self._running.items():
+    def _put_back(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            running = self._running.pop(number)
             requeue(self._storage, self._storage.get_trial(running.trial._trial_id))
             self._sink.trial_requeued(number)
-        self._running.clear()
-        self._engine.close()
+            self._engine.remove(number)
 
 
 def divergence(result: EpochResult, metric: str) -> str | None:

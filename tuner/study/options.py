@@ -18,7 +18,8 @@ class Options:
 
     trials: that the study shall hold in the end. timeout: seconds until nothing more is asked. storage: an Optuna URL.
     tracking_uri: an MLflow URI, None tracks nothing. parallel_trials: side by side, None for the default.
-    seed: of sampler and trainings. allow_changed: go on although the experiment is not what it was.
+    seed: of sampler and trainings. deterministic: decide nothing by what was measured.
+    allow_changed: go on although the experiment is not what it was.
     """
 
     trials: int = DEFAULT_TRIALS
@@ -27,6 +28,7 @@ class Options:
     tracking_uri: str | None = DEFAULT_TRACKING
     parallel_trials: int | None = None
     seed: int = 0
+    deterministic: bool = False
     allow_changed: bool = False
 
     def check(self) -> None:

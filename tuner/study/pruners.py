@@ -1,6 +1,7 @@
 """Pruners by name. The default halves over whole rounds, so that the order of the calls does not matter."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import optuna
 from optuna.pruners import BasePruner
@@ -27,10 +28,7 @@ class CohortHalving(BasePruner):
 
     def is_rung(self, step: int) -> bool:
         """Whether trials are judged after this epoch."""
-        rung = self.min_resource
-        while rung < step:
-            rung *= self.reduction_factor
-        return rung == step
+        return is_rung(step, self.min_resource, self.reduction_factor)
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         """Whether the trial shall end, judged by its last reported step."""
@@ -40,6 +38,14 @@ class CohortHalving(BasePruner):
         trials = study.get_trials(deepcopy=False)
         values = [t.intermediate_values[step] for t in trials if step in t.intermediate_values]
         return not survives(trial.intermediate_values[step], values, self.reduction_factor, study.direction)
+
+
+def is_rung(step: int, min_resource: int, reduction_factor: int) -> bool:
+    """Whether ``step`` is ``min_resource * reduction_factor ** k`` for some k from 0."""
+    rung = min_resource
+    while rung < step:
+        rung *= reduction_factor
+    return rung == step
 
 
 def survives(value: float, values: Sequence[float], reduction_factor: int, direction: StudyDirection) -> bool:
@@ -68,8 +74,23 @@ def make_pruner(pruner: str | BasePruner, epochs: int) -> BasePruner:
             return optuna.pruners.NopPruner()
 
 
+def expected_epochs(pruner: str | BasePruner, epochs: int) -> float:
+    """Epochs that a trial trains on average, before any has: all, or what is left of them by the default halving."""
+    if not isinstance(pruner, CohortHalving) and pruner != "asha":
+        return float(epochs)
+    halving = pruner if isinstance(pruner, CohortHalving) else CohortHalving()
+    stops = [0, *(step for step in range(1, epochs) if halving.is_rung(step)), epochs]
+    return sum((end - begin) / halving.reduction_factor**rung for rung, (begin, end) in enumerate(pairwise(stops)))
+
+
 def judges(pruner: BasePruner, step: int) -> bool:
-    """Whether it is worth asking a pruner after this epoch."""
-    if isinstance(pruner, optuna.pruners.NopPruner):
-        return False
-    return not isinstance(pruner, CohortHalving) or pruner.is_rung(step)
+    """Whether a pruner can end a trial after this epoch: those with rungs are asked at their rungs alone."""
+    match pruner:
+        case optuna.pruners.NopPruner():
+            return False
+        case CohortHalving():
+            return pruner.is_rung(step)
+        case optuna.pruners.HyperbandPruner():  # its brackets begin at different rungs of one ladder
+            return is_rung(step, pruner._min_resource, pruner._reduction_factor)
+        case _:
+            return True

@@ -21,6 +21,7 @@ COST_TOTAL = "tuner:cost_total"
 BEST = "tuner:best"
 HISTORY = "tuner:history"
 REASON = "tuner:reason"
+PLACEMENT = "tuner:placement"
 
 _LIBRARIES = ("tuner", "optuna", "jax", "flax", "optax", "numpy", "mlflow")
 _STATES = {
@@ -36,6 +37,7 @@ _STATES = {
 class StudyMemory:
     """What a study must remember to be resumed from nothing but its name.
 
+    deterministic: whether nothing is decided by measurement.
     file, relative, attribute: the experiment's file (absolute, and within its root) and its name there; None where the
     study was started from Python. tracking_uri: without credentials; None where nothing is tracked. key: of this study
     alone, by which tracking finds its run again.
@@ -51,6 +53,7 @@ class StudyMemory:
     parallel_trials: int
     tracking_uri: str | None
     fingerprint: Fingerprint
+    deterministic: bool = False
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
     libraries: dict[str, str] = field(default_factory=lambda: {name: version(name) for name in _LIBRARIES})
 
@@ -74,6 +77,7 @@ def memory_of(
     parallel_trials: int,
     tracking_uri: str | None,
     fingerprint: Fingerprint,
+    deterministic: bool,
 ) -> StudyMemory:
     """The memory of a study that begins now."""
     return StudyMemory(
@@ -87,6 +91,7 @@ def memory_of(
         parallel_trials=parallel_trials,
         tracking_uri=tracking_uri,
         fingerprint=fingerprint,
+        deterministic=deterministic,
     )
 
 

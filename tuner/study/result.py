@@ -99,10 +99,12 @@ def best_of(study: optuna.Study, attributes: Mapping[str, Any]) -> BestTrial | N
 
 
 def added(total: Mapping[str, Any], cost: Mapping[str, Any]) -> dict[str, Any]:
-    """Costs of several runs in one: sums, but for shares, which are the last run's."""
+    """Costs of several runs in one: sums, but for shares, which are the last run's, and without lists."""
     shares = ("occupancy", "mask_tax")
     result: dict[str, Any] = {}
     for name, value in cost.items():
+        if isinstance(value, list):
+            continue
         if isinstance(value, Mapping):
             result[name] = added(total.get(name, {}), value)
         else:

@@ -40,6 +40,7 @@ def run(
     tracking_uri: str | None = DEFAULT_TRACKING,
     parallel_trials: int | None = None,
     seed: int = 0,
+    deterministic: bool = False,
     allow_changed: bool = False,
 ) -> StudyResult:
     """Run a study to a total number of trials, all folds of many trials side by side as lanes.
@@ -53,6 +54,7 @@ def run(
         tracking_uri: any MLflow URI; None tracks nothing.
         parallel_trials: side by side.
         seed: of the sampler and of every training; it never moves data.
+        deterministic: programs and the order of events follow from experiment and seed, never from measurements.
         allow_changed: go on although the experiment is not what it was.
 
     Raises:
@@ -67,6 +69,7 @@ def run(
         tracking_uri=tracking_uri,
         parallel_trials=parallel_trials,
         seed=seed,
+        deterministic=deterministic,
         allow_changed=allow_changed,
     )
     return run_study(experiment, None, [], study, options)
@@ -90,6 +93,7 @@ def resume_study(
         tracking_uri=options.tracking_uri or memory.tracking_uri,
         parallel_trials=options.parallel_trials or memory.parallel_trials,
         seed=memory.seed,
+        deterministic=memory.deterministic,
     )
     return run_study(experiment, source, memory.settings, name, remembered, progress=progress, say=say, began=began)
 
@@ -134,6 +138,7 @@ def run_study(
             parallel_trials=options.parallel,
             tracking_uri=options.shown_tracking_uri,
             fingerprint=fingerprint(experiment, source, arrays.prepared.digest),
+            deterministic=options.deterministic,
         )
         direction = metric_of(experiment.metric, arrays.spec.task).direction
         opened, memory = open_study(name or experiment.name, experiment, memory, direction, options, sampler, say)

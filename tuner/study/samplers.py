@@ -1,7 +1,8 @@
 """Samplers by name, and their random numbers as a function of (study seed, trial number)."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler
 from optuna.samplers._lazy_random_state import LazyRandomState
+from optuna.trial import FrozenTrial, TrialState
 
 from tuner.errors import InputError
 
@@ -31,6 +33,53 @@ class Grid(optuna.samplers.GridSampler):
 
     def __len__(self) -> int:
         return len(self._all_grids)
+
+
+class Booked(BaseSampler):
+    """A sampler whose own time is booked, apart from that of the database it reads and is asked through.
+
+    Args:
+        sampler: that answers.
+        book: makes the context in which it is asked.
+    """
+
+    def __init__(self, sampler: BaseSampler, book: Callable[[], AbstractContextManager[None]]) -> None:
+        self.inner, self._book = sampler, book
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """The inner sampler's answer."""
+        with self._book():
+            return self.inner.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """The inner sampler's answer."""
+        with self._book():
+            return self.inner.sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """The inner sampler's answer."""
+        with self._book():
+            return self.inner.sample_independent(study, trial, param_name, param_distribution)
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        """Let the inner sampler prepare itself."""
+        with self._book():
+            self.inner.before_trial(study, trial)
+
+    def after_trial(
+        self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        """Let the inner sampler see how the trial ended."""
+        with self._book():
+            self.inner.after_trial(study, trial, state, values)
+
+    def reseed_rng(self) -> None:
+        """Reseed the inner sampler."""
+        self.inner.reseed_rng()
 
 
 def make_sampler(sampler: str | BaseSampler, seed: int, distributions: Distributions) -> BaseSampler:

@@ -8,12 +8,14 @@ from tuner.experiment import Checked, Experiment, resolve
 from tuner.experiment.fingerprint import describe_field
 from tuner.lanes.arrays import Arrays
 from tuner.lanes.compilations import Compilations, compilations
-from tuner.lanes.engine import Engine, Usage
+from tuner.lanes.engine import Engine
+from tuner.lanes.usage import Usage
 from tuner.study.interrupt import Interrupt, interruptible
 from tuner.study.ledger import Ledger
 from tuner.study.loop import Loop, Outcome, Plan
 from tuner.study.opening import Say
 from tuner.study.options import Options
+from tuner.study.pruners import expected_epochs
 from tuner.study.record import BEST, COST, COST_TOTAL, StudyMemory, trial_record
 from tuner.study.result import StudyResult, added, best_trial, result_of
 from tuner.study.storage import without_password
@@ -56,7 +58,13 @@ class Session:
         self._experiment, self._arrays, self._study, self._memory = experiment, arrays, study, memory
         self._options, self._ledger, self._compiled, self._say = options, ledger, compiled, say
         self._engine = Engine(
-            experiment.model, arrays, slots=memory.parallel_trials, seed=memory.seed, static=checked.static
+            experiment.model,
+            arrays,
+            slots=memory.parallel_trials,
+            seed=memory.seed,
+            static=checked.static,
+            budget=expected_epochs(experiment.pruner, experiment.epochs),
+            deterministic=memory.deterministic,
         )
 
     def run(self, progress: Sink | None) -> StudyResult:
@@ -94,6 +102,7 @@ class Session:
             parallel=self._memory.parallel_trials,
             seed=self._memory.seed,
             timeout=self._options.timeout,
+            deterministic=self._memory.deterministic,
         )
         return Loop(
             self._study,
@@ -164,6 +173,7 @@ def cost_of(ledger: Ledger, compiled: Compilations, usage: Usage, tracking: floa
         "compilations": compiled.count,
         "cache_hits": compiled.cache_hits,
         "programs": usage.programs,
+        "compiled": usage.compiled,
         "occupancy": usage.occupancy,
         "mask_tax": usage.mask_tax,
         "background": {"compile": compiled.seconds, "tracking": tracking, "checkpoint": 0.0},

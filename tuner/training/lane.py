@@ -135,7 +135,7 @@ def initial_values(recipe: Recipe, numbers: Mapping[str, int | float], key: Any)
 
 
 def start(recipe: Recipe, values: Values, numbers: dict[str, Any]) -> Lane:
-    """A lane that has taken no step."""
+    """A lane that has taken no step. Its optimizer's state is zeros, whatever the optimizer (see `optimizers`)."""
     hyperparameters = recipe.signature.fill(numbers)
     state = optimizer(hyperparameters, 0.0).init(values.parameters)
     return Lane(values, state, jnp.zeros((), jnp.int32), numbers)
@@ -173,7 +173,6 @@ def train_epoch(recipe: Recipe, data: Data, fold: Fold, order: Any, bounds: Boun
         after = step(index, carry)
         return jax.tree.map(lambda old, new: jnp.where(index < fold.steps, new, old), carry, after)
 
-    lane = _started(recipe, lane)
     carry = lax.fori_loop(0, bounds.fewest, step, (lane, jnp.zeros((), jnp.result_type(float))))
     if bounds.most is not None:
         carry = lax.fori_loop(bounds.fewest, bounds.most, step_if_due, carry)
@@ -198,13 +197,6 @@ def evaluate(recipe: Recipe, data: Data, fold: Fold, bounds: Bounds, lane: Lane)
 
     shapes = jax.eval_shape(batch_sums, 0)  # one more trace is cheaper than a first batch outside: that compiles twice
     return lax.fori_loop(0, bounds.batches, add, jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes))
-
-
-def _started(recipe: Recipe, lane: Lane) -> Lane:
-    """The lane, its optimizer at its start if it has taken no step: so the host needs no executable to make one."""
-    first = start(recipe, lane.values, lane.numbers).optimizer
-    state = jax.tree.map(lambda new, old: jnp.where(lane.step == 0, new, old), first, lane.optimizer)
-    return lane._replace(optimizer=state)
 
 
 def _train_step(recipe: Recipe, data: Data, fold: Fold, rows: Any, lane: Lane) -> tuple[Lane, Any]:

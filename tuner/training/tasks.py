@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax import lax
 from jaxtyping import Array, Float
 
 from tuner.data import Spec
@@ -40,9 +41,16 @@ class Task:
 
 def _softmax_losses(logits: Float[Array, "batch classes"], labels: Any, smoothing: Any) -> Float[Array, " batch"]:
     if smoothing is None:
-        return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        return _softmax_cross_entropy(logits, labels)
     targets = jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
     return optax.softmax_cross_entropy(logits, optax.smooth_labels(targets, smoothing))
+
+
+def _softmax_cross_entropy(logits: Float[Array, "batch classes"], labels: Any) -> Float[Array, " batch"]:
+    """Cross-entropy that selects the label's logit: its gradient is elementwise, where a gather's is a scatter."""
+    shifted = logits - lax.stop_gradient(logits.max(-1, keepdims=True))
+    is_label = jnp.arange(logits.shape[-1]) == labels[:, None]
+    return jnp.log(jnp.exp(shifted).sum(-1)) - jnp.where(is_label, shifted, 0).sum(-1)
 
 
 def _sigmoid_losses(logits: Float[Array, "batch 1"], labels: Any, smoothing: Any) -> Float[Array, " batch"]:

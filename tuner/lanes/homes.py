@@ -1,0 +1,197 @@
+"""Homes: which program trains a trial, in which layout, and what was seen of it so far."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from statistics import median
+from typing import Any, NamedTuple
+
+from tuner.hyperparameters import Signature, Split
+from tuner.lanes.arrays import Arrays
+from tuner.lanes.costs import COMPILE, Caps, Costs
+from tuner.lanes.layout import Layout, layout_of
+from tuner.lanes.memory import OutOfMemoryError, device_bytes, is_out_of_memory
+from tuner.lanes.placement import Asked, Placer
+from tuner.lanes.population import Population
+from tuner.lanes.program import Program
+from tuner.lanes.remembered import Remembered
+from tuner.lanes.store import ProgramStore
+from tuner.lanes.usage import Usage
+from tuner.lanes.work import KernelEntries, kernel_entries
+from tuner.training.lane import Model, Recipe
+from tuner.training.settings import setting
+
+_LOAD = 0.3  # seconds until a program that an earlier study left in the cache runs: it is traced, not compiled
+
+
+class Home(NamedTuple):
+    """What decides which program trains a trial."""
+
+    recipe: Recipe
+    batch_size: int
+
+    @property
+    def placement(self) -> dict[str, Any]:
+        """The home as plain data."""
+        return {"caps": self.recipe.signature.caps, "batch_size": self.batch_size}
+
+    @property
+    def described(self) -> str:
+        """The home in words."""
+        caps = ", ".join(f"{path} up to {cap}" for path, cap in self.recipe.signature.caps.items())
+        return f"batch size {self.batch_size}" + (f", {caps}" if caps else "")
+
+
+class Homes:
+    """The programs of a study's trials. A family is the signature of a trial with its declared caps.
+
+    Args:
+        model: builds a module from hyperparameters.
+        arrays: data and folds.
+        store: where programs are kept.
+        usage: is told which programs are used, and why.
+        trials: in a chunk.
+        devices: over which lanes are spread.
+        budget: epochs that a trial is expected to train, as long as none has ended.
+        deterministic: decide nothing by measurement.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        arrays: Arrays,
+        store: ProgramStore,
+        usage: Usage,
+        *,
+        trials: int,
+        devices: int,
+        budget: float,
+        deterministic: bool,
+    ) -> None:
+        self._model, self._arrays, self._store, self._usage = model, arrays, store, usage
+        self._trials, self._devices, self._deterministic = trials, devices, deterministic
+        self._layouts: dict[Home, Layout] = {}
+        self._entries: dict[Signature, KernelEntries] = {}
+        self._costs = Costs(self._work, self._compile_seconds)
+        self._placer = Placer(self._costs, budget)
+        self._stored: dict[Signature, set[Caps]] = {}
+        self._seconds: dict[bool, list[float]] = {
+            True: [],
+            False: [],
+        }  # that programs took, by whether they were stored
+
+    def asked(self, parts: Split) -> Asked:
+        """A trial as placement sees it."""
+        caps = parts.signature.caps
+        return Asked(parts.signature, tuple(int(parts.numbers[path]) for path in caps), tuple(caps.values()))
+
+    def place(self, trial: Asked, parts: Split, waiting: Iterable[Asked]) -> Home:
+        """The home of a trial, in view of those that wait behind it.
+
+        Raises:
+            Exception: whatever the model raises while its kernels are looked at.
+        """
+        decision = self._placer.place(trial, waiting)
+        home = self._home(trial.family, decision.caps, parts)
+        if home not in self._layouts:
+            self._layouts[home] = layout_of(self._arrays, home.batch_size, self._trials, devices=self._devices)
+            self._usage.compiled.append(home.placement | {"reason": decision.reason})
+        return home
+
+    def request(self, home: Home) -> Future[Program]:
+        """The program of a home, at once or when it is compiled."""
+        return self._store.request(home.recipe, self._layouts[home])
+
+    def runs(self, trial: Asked, program: Program) -> None:
+        """A trial is the first that gets lanes in a program."""
+        if self._deterministic:
+            return
+        caps, stored = tuple(program.recipe.signature.caps.values()), self._stored_caps(trial.family)
+        self._seconds[caps in stored].append(program.seconds)
+        if caps not in stored:
+            stored.add(caps)
+            self._remembered(trial.family).add("caps", sorted(stored))
+
+    def ran(self, trial: Asked, home: Home, seconds: float) -> None:
+        """An epoch of a trial took so long."""
+        self._placer.ran(trial)
+        if not self._deterministic:
+            self._costs.observe(trial.family, tuple(home.recipe.signature.caps.values()), seconds)
+
+    def ended(self, epochs: int) -> None:
+        """A trial ended after so many epochs, complete or pruned."""
+        self._placer.ended(epochs)
+
+    def program_that_fits(self, home: Home, future: Future[Program]) -> Program:
+        """A home's program, when it is compiled: of a smaller layout where it needs more memory than there is.
+
+        Raises:
+            OutOfMemoryError: not one lane at a time fits.
+        """
+        while True:
+            try:
+                program = future.result()
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+            else:
+                if program.memory.state + program.memory.call <= device_bytes():
+                    return program
+            future = self.shrink(home)
+
+    def shrink(self, home: Home, layout: Layout | None = None) -> Future[Program]:
+        """The program of a home in a layout that needs about half the memory.
+
+        Args:
+            home: whose layout becomes a smaller one.
+            layout: that was too large; the home's present one by default.
+
+        Raises:
+            OutOfMemoryError: not one lane at a time fits.
+        """
+        smaller = (layout or self._layouts[home]).halved()
+        if smaller is None:
+            raise OutOfMemoryError(
+                f"the device has not enough memory for one lane at a time ({home.described}): lower the caps or the "
+                "largest batch size"
+            )
+        if smaller.lanes * smaller.together < self._layouts[home].lanes * self._layouts[home].together:
+            self._layouts[home] = smaller
+        return self.request(home)
+
+    def has_room_for(self, program: Program, populations: Sequence[Population], threads: int) -> bool:
+        """Whether one more chunk of a program fits beside the populations that train, with a call a thread."""
+        held = sum(population.program.memory.state * len(population.chunks) for population in populations)
+        calls = max([program.memory.call, *(population.program.memory.call for population in populations)])
+        return held + program.memory.state + calls * threads <= device_bytes()
+
+    def _home(self, family: Any, caps: Caps, parts: Split) -> Home:
+        recipe = self._recipe(family, dict(zip(family.caps, caps, strict=True)))
+        return Home(recipe, setting(recipe.signature.fill(parts.numbers), "batch_size"))
+
+    def _recipe(self, family: Signature, caps: Mapping[str, int]) -> Recipe:
+        return Recipe(self._model, self._arrays.spec, family.with_caps(caps))
+
+    def _work(self, family: Any, caps: Caps) -> float:
+        """Multiply-adds of an epoch of a trial, all folds."""
+        declared = family.caps
+        key = Signature(tuple(slot for slot in family.slots if slot[0] != "batch_size"))
+        if key not in self._entries:
+            self._entries[key] = kernel_entries(lambda at: self._recipe(family, at), declared)
+        rows = sum(len(part.train) for part in self._arrays.folds)
+        return rows * self._entries[key].at(dict(zip(declared, caps, strict=True)))
+
+    def _compile_seconds(self, family: Any, caps: Caps) -> float:
+        if self._deterministic:
+            return COMPILE
+        stored = caps in self._stored_caps(family)
+        return median(self._seconds[stored] or [_LOAD if stored else COMPILE])
+
+    def _stored_caps(self, family: Any) -> set[Caps]:
+        if family not in self._stored:
+            self._stored[family] = set(map(tuple, self._remembered(family).read().get("caps", [])))
+        return self._stored[family]
+
+    def _remembered(self, family: Any) -> Remembered:
+        layout = layout_of(self._arrays, 1, self._trials, devices=self._devices)
+        model = getattr(self._model, "__qualname__", type(self._model).__qualname__)
+        return Remembered(f"{self._model.__module__}.{model} {self._arrays.spec} {family} {layout}")

@@ -1,0 +1,50 @@
+"""What studies found out about programs and the next ones need not find out again: which were compiled, how fast.
+
+One small JSON file a family of programs, in the cache folder beside the programs themselves. It only saves time: where
+it is missing, old or damaged, everything is found out again.
+"""
+
+import hashlib
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from tuner.lanes.cache import cache_folder
+
+
+class Remembered:
+    """Plain data about a family of programs, kept between processes.
+
+    Args:
+        identity: what the data belongs to, as text; the device and JAX's version are added.
+    """
+
+    def __init__(self, identity: str) -> None:
+        device = jax.local_devices()[0]
+        key = "\n".join([identity, jax.__version__, device.platform, device.device_kind, str(os.cpu_count())])
+        self._file = cache_folder() / "programs" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
+
+    def read(self) -> dict[str, Any]:
+        """What is known; empty where nothing is."""
+        try:
+            known = json.loads(self._file.read_text())
+        except (OSError, ValueError):
+            return {}
+        return known if isinstance(known, dict) else {}
+
+    def add(self, key: str, value: Any) -> None:
+        """Remember a value under a key, beside what is known."""
+        with suppress(OSError):  # a home that cannot be written
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            _replace(self._file, json.dumps(self.read() | {key: value}))
+
+
+def _replace(file: Path, text: str) -> None:
+    """Write a file so that other processes see the old or the new one, never half of it."""
+    beside = file.with_suffix(f".{os.getpid()}")
+    beside.write_text(text)
+    beside.replace(file)
