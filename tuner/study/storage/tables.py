@@ -1,0 +1,192 @@
+"""The trials in a database, by as few statements as possible.
+
+Optuna's own calls take a transaction for every single value and read each trial again first. Its table models and its
+helpers for what is stored specially are private: they are used in this package and nowhere else, and the versions are
+pinned.
+"""
+
+import threading
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy
+from optuna.storages import RDBStorage
+from optuna.storages._rdb import models
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy.orm import Session, selectinload
+
+from tuner.study.storage.batch import Batch
+from tuner.study.storage.rows import end_trials, statements, utc
+from tuner.study.storage.writer import patiently
+
+_CHUNK = 500  # ids in a statement: databases limit its variables
+
+_trials = models.TrialModel.__table__
+_studies = models.StudyModel.__table__
+
+_COUNT = select(func.count(_trials.c.trial_id)).where(_trials.c.study_id == bindparam("study")).scalar_subquery()
+_INSERT = (
+    insert(_trials)
+    .from_select(
+        ["number", "study_id", "state", "datetime_start"],
+        select(
+            _COUNT,
+            _studies.c.study_id,
+            bindparam("state", TrialState.RUNNING, _trials.c.state.type),
+            bindparam("now", type_=_trials.c.datetime_start.type),
+        ).where(_studies.c.study_id == bindparam("study")),
+    )
+    .returning(_trials.c.trial_id, _trials.c.number)
+)
+_LOCK = select(_studies.c.study_id).where(_studies.c.study_id == bindparam("study")).with_for_update()
+
+
+class Tables:
+    """The trials in a database.
+
+    Args:
+        backend: Optuna's.
+    """
+
+    def __init__(self, backend: RDBStorage) -> None:
+        self._backend = backend
+        self._dialect = backend.engine.dialect.name
+        # SQLite lets one write at a time, and whoever meets another sleeps: this process's threads take turns instead
+        self._turn: AbstractContextManager[Any] = threading.Lock() if self._dialect == "sqlite" else nullcontext()
+        self._writes = statements(self._dialect)
+
+    def study_of(self, trial_id: int) -> int:
+        """The study of a trial.
+
+        Raises:
+            KeyError: there is no such trial.
+        """
+        found = patiently(lambda: self._rows(select(_trials.c.study_id).where(_trials.c.trial_id == trial_id)))
+        if not found:
+            raise KeyError(models.NOT_FOUND_MSG)
+        return int(found[0].study_id)
+
+    def create(self, study_id: int) -> FrozenTrial:
+        """A new running trial: the database gives id and number.
+
+        Raises:
+            KeyError: there is no such study.
+        """
+        if self._dialect not in {"sqlite", "postgresql"}:
+            return self._backend._create_new_trial(study_id)
+        now = _now()
+        trial_id, number = patiently(lambda: self._insert(study_id, now))
+        return FrozenTrial(
+            number=number,
+            state=TrialState.RUNNING,
+            value=None,
+            datetime_start=now,
+            datetime_complete=None,
+            params={},
+            distributions={},
+            user_attrs={},
+            system_attrs={},
+            intermediate_values={},
+            trial_id=trial_id,
+        )
+
+    def create_from(self, study_id: int, template: FrozenTrial) -> FrozenTrial:
+        """A new trial with the contents of a template.
+
+        Raises:
+            KeyError: there is no such study.
+        """
+        with self._turn:
+            trial_id = self._backend.create_new_trial(study_id, template)
+        return self.read([trial_id])[0]
+
+    def claim(self, trial_id: int) -> bool:
+        """Make a waiting trial a running one; of all processes that try, one succeeds."""
+        waiting = update(_trials).where(_trials.c.trial_id == trial_id, _trials.c.state == TrialState.WAITING)
+        change = waiting.values(state=TrialState.RUNNING, datetime_start=utc(_now()))
+        return patiently(lambda: self._changed(change)) == 1
+
+    def put_back(self, trial_id: int, *, with_parameters: bool) -> None:
+        """Make a running trial a waiting one, without what it reported; a trial that does not run stays as it is."""
+        patiently(lambda: self._put_back(trial_id, with_parameters=with_parameters))
+
+    def read(self, trial_ids: Collection[int]) -> list[FrozenTrial]:
+        """Trials in the order of their ids; those that do not exist are left out."""
+        return patiently(lambda: [trial for chunk in _chunks(trial_ids) for trial in self._read(chunk)])
+
+    def states(self, study_id: int, above: int, among: Collection[int]) -> dict[int, TrialState]:
+        """The states of a study's trials whose ids are above a number or among these."""
+        query = select(_trials.c.trial_id, _trials.c.state).where(_trials.c.study_id == study_id)
+        wanted = [_trials.c.trial_id > above, *(_trials.c.trial_id.in_(chunk) for chunk in _chunks(among))]
+        return patiently(lambda: {row.trial_id: row.state for each in wanted for row in self._rows(query.where(each))})
+
+    def write(self, batch: Batch) -> None:
+        """Write a batch in one transaction."""
+        patiently(lambda: self._write(batch))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with self._turn, self._backend.engine.begin() as connection:
+            yield connection
+
+    def _rows(self, query: Any) -> Sequence[sqlalchemy.Row[Any]]:
+        with self._backend.engine.connect() as connection:
+            return connection.execute(query).all()
+
+    def _changed(self, change: sqlalchemy.Update) -> int:
+        with self._transaction() as connection:
+            return connection.execute(change).rowcount
+
+    def _insert(self, study_id: int, now: datetime) -> tuple[int, int]:
+        with self._transaction() as connection:
+            if self._dialect != "sqlite":  # whose first write locks the database before it counts
+                connection.execute(_LOCK, {"study": study_id})
+            row = connection.execute(_INSERT, {"study": study_id, "now": utc(now)}).one_or_none()
+        if row is None:
+            raise KeyError(models.NOT_FOUND_MSG)
+        return row.trial_id, row.number
+
+    def _put_back(self, trial_id: int, *, with_parameters: bool) -> None:
+        running = update(_trials).where(_trials.c.trial_id == trial_id, _trials.c.state == TrialState.RUNNING)
+        with self._transaction() as connection:
+            if connection.execute(running.values(state=TrialState.WAITING, datetime_start=None)).rowcount:
+                for deletion in _forgetting(trial_id, with_parameters=with_parameters):
+                    connection.execute(deletion)
+
+    def _read(self, trial_ids: Sequence[int]) -> list[FrozenTrial]:
+        model = models.TrialModel
+        parts = (model.params, model.values, model.user_attributes, model.system_attributes, model.intermediate_values)
+        query = select(model).where(model.trial_id.in_(trial_ids)).order_by(model.trial_id)
+        with Session(self._backend.engine) as session:
+            rows = session.scalars(query.options(*(selectinload(part) for part in parts)))
+            return [self._backend._build_frozen_trial_from_trial_model(row) for row in rows]
+
+    def _write(self, batch: Batch) -> None:
+        with self._transaction() as connection:
+            for statement, rows_of in self._writes:
+                if rows := rows_of(batch):
+                    connection.execute(statement, rows)
+            end_trials(connection, batch.ends)
+
+
+def _forgetting(trial_id: int, *, with_parameters: bool) -> list[sqlalchemy.Delete]:
+    system = models.TrialSystemAttributeModel
+    rungs = system.key.startswith("completed_rung_", autoescape=True)
+    forgotten = [models.TrialIntermediateValueModel] + ([] if with_parameters else [models.TrialParamModel])
+    return [
+        *(sqlalchemy.delete(model).where(model.trial_id == trial_id) for model in forgotten),
+        sqlalchemy.delete(system).where(system.trial_id == trial_id, rungs),
+    ]
+
+
+def _now() -> datetime:
+    """Optuna's trials have local times without a zone."""
+    return datetime.now()
+
+
+def _chunks(trial_ids: Collection[int]) -> list[list[int]]:
+    ordered = sorted(trial_ids)
+    return [ordered[start : start + _CHUNK] for start in range(0, len(ordered), _CHUNK)]
