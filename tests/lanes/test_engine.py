@@ -5,7 +5,8 @@ import pytest
 
 from tests.helpers import make_arrays
 from tuner import Width
-from tuner.lanes.arrays import epoch_order, lane_key, order_words
+from tuner.lanes.arrays import epoch_order
+from tuner.lanes.draws import lane_words, order_words
 from tuner.lanes.engine import Engine
 from tuner.lanes.placement import caps_between, first_free, smallest_power_of_two
 from tuner.lanes.usage import Usage
@@ -23,11 +24,15 @@ def engine_of(arrays, **options):
 # Data order
 
 
+def words_of(seed, trial, fold):
+    return order_words(lane_words(seed, trial, fold + 1)[fold])
+
+
 @pytest.mark.parametrize(("count", "batch_size"), [(37, 8), (32, 8), (5, 5), (9, 8), (7, 1)])
 def test_an_epoch_is_a_permutation_filled_up_from_its_start(count, batch_size):
     rows = np.arange(100, 100 + count, dtype=np.int32)
     steps = -(-count // batch_size)
-    order = epoch_order(order_words(lane_key(0, 1, 2)), 3, rows, steps, batch_size)
+    order = epoch_order(words_of(0, 1, 2), 3, rows, steps, batch_size)
     assert order.shape == (steps, batch_size)
     assert order.dtype == np.int32
     flat = order.ravel()
@@ -38,7 +43,7 @@ def test_an_epoch_is_a_permutation_filled_up_from_its_start(count, batch_size):
 def test_an_order_depends_on_key_and_epoch():
     rows = np.arange(50, dtype=np.int32)
     orders = {
-        epoch_order(order_words(lane_key(*lane)), epoch, rows, 7, 8).tobytes()
+        epoch_order(words_of(*lane), epoch, rows, 7, 8).tobytes()
         for lane in [(0, 0, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0)]
         for epoch in range(5)
     }
@@ -46,12 +51,12 @@ def test_an_order_depends_on_key_and_epoch():
 
 
 def test_an_order_of_other_batches_is_the_same_permutation():
-    words, rows = order_words(lane_key(0, 0, 0)), np.arange(48, dtype=np.int32)
+    words, rows = words_of(0, 0, 0), np.arange(48, dtype=np.int32)
     assert np.array_equal(epoch_order(words, 0, rows, 6, 8).ravel(), epoch_order(words, 0, rows, 3, 16).ravel())
 
 
 def test_every_row_comes_anywhere_alike_often():
-    words, rows = order_words(lane_key(0, 0, 0)), np.arange(10, dtype=np.int32)
+    words, rows = words_of(0, 0, 0), np.arange(10, dtype=np.int32)
     counts = np.zeros((10, 10))
     for epoch in range(2000):
         counts[np.arange(10), epoch_order(words, epoch, rows, 1, 10)[0]] += 1

@@ -1,7 +1,5 @@
 """The promise of the lanes: where and beside whom a trial trains does not move its numbers."""
 
-import itertools
-
 import jax
 import numpy as np
 import pytest
@@ -11,11 +9,12 @@ from tests.helpers import make_arrays, parameters_of
 from tuner import Width
 from tuner import nn as elastic
 from tuner.hyperparameters import split
-from tuner.lanes.arrays import lane_key
+from tuner.lanes import draws
+from tuner.lanes.draws import draw, lane_words
 from tuner.lanes.engine import Engine
 from tuner.lanes.placement import Decision, Placer
 from tuner.models import MLP
-from tuner.training.lane import initial_values
+from tuner.training.lane import Recipe, initial_values, streams_of
 from tuner.training.settings import FLOATS
 
 TRIAL = 7
@@ -48,6 +47,10 @@ class Normed(nnx.Module):
     def __call__(self, x):
         x = nnx.tanh(self.batch(self.first(x)))
         return self.output(self.dropout(nnx.tanh(self.layer(self.second(x)))))
+
+
+def lane_key(seed, trial, fold):
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), trial), fold)
 
 
 def build(arrays, *, chunk=1, slots=4, seed=0, model=MLP):
@@ -219,7 +222,7 @@ def test_uneven_folds_equal_the_fold_alone(float64, monkeypatch, model):
     together, parameters = alone(make_arrays(folds=Uneven()), hyperparameters, epochs=8, model=model)
     for fold in (0, 2):
         # a fold trained alone has number 0, its key must be that of its number beside the others
-        monkeypatch.setattr("tuner.lanes.population.lane_key", lambda seed, trial, _, f=fold: lane_key(seed, trial, f))
+        monkeypatch.setattr(draws, "lane_words", lambda seed, trial, _, f=fold: lane_words(seed, trial, 3)[[f]])
         single, own = alone(make_arrays(folds=Only(fold)), hyperparameters, epochs=8, model=model)
         assert_close(
             (together[:, fold::3], [leaf[[fold]] for leaf in parameters]), (single, own), rtol=1e-9, atol=1e-12
@@ -247,8 +250,7 @@ def test_draws_depend_on_seed_trial_and_fold_alone(arrays):
     population = engine.population_of(TRIAL)
     recipe, numbers = population.program.recipe, split(point(), floats=FLOATS).numbers
     for fold in range(3):
-        key = lane_key(0, TRIAL, fold)
-        values = initial_values(recipe, numbers, key)
+        values = initial_values(recipe, numbers, streams_of(lane_key(0, TRIAL, fold)))
         for leaf, own in zip(parameters_of(engine, TRIAL), jax.tree.leaves(values.parameters), strict=True):
             assert np.array_equal(leaf[fold], np.asarray(own))
     orders = population._orders(0)
@@ -258,6 +260,36 @@ def test_draws_depend_on_seed_trial_and_fold_alone(arrays):
     assert len({order.tobytes() for order in orders[:6]}) == 6
 
 
+class Plain(nnx.Module):
+    """Layers of Flax's own, which need JAX's keys."""
+
+    def __init__(self, hyperparameters, spec, rngs):
+        self.first = elastic.Linear(spec.input_shape[0], hyperparameters["hidden"][0], rngs=rngs)
+        self.dropout = nnx.Dropout(0.5, rngs=rngs)
+        self.output = nnx.Linear(8, spec.outputs, rngs=rngs)
+
+
+@pytest.mark.parametrize("model", [MLP, Normed, Plain])
+@pytest.mark.parametrize(("seed", "trial"), [(0, 0), (3, 70_000), (2**32 - 1, 5)])
+def test_a_draw_is_that_of_each_fold_with_its_own_key(arrays, model, seed, trial):
+    parts = split(point(), floats=FLOATS)
+    recipe = Recipe(model, arrays.spec, parts.signature)
+    drawn = draw(recipe, parts.numbers, seed, trial, 3)
+    assert (draws._built_once(recipe, parts.numbers, lane_words(seed, trial, 3)) is None) == (model is Plain)
+    for fold in range(3):
+        key = lane_key(seed, trial, fold)
+        assert np.array_equal(lane_words(seed, trial, 3)[fold], jax.random.key_data(key))
+        assert np.array_equal(drawn.words[fold], jax.random.key_data(jax.random.fold_in(key, 3)))
+        expected = initial_values(recipe, parts.numbers, streams_of(key))
+        for leaf, own in zip(jax.tree.leaves(drawn.values), jax.tree.leaves(expected), strict=True):
+            assert leaf.dtype == own.dtype
+            assert np.array_equal(raw(leaf[fold]), raw(own))
+
+
+def raw(leaf):
+    return jax.random.key_data(leaf) if jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key) else np.asarray(leaf)
+
+
 def test_no_two_lanes_share_a_key():
-    lanes = list(itertools.product(range(3), range(9), range(5)))
-    assert len({jax.random.key_data(lane_key(*lane)).tobytes() for lane in lanes}) == len(lanes)
+    words = np.concatenate([lane_words(seed, trial, 5) for seed in range(3) for trial in range(9)])
+    assert len({pair.tobytes() for pair in words}) == 3 * 9 * 5

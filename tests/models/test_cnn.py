@@ -12,7 +12,7 @@ from tuner import InputError, Width
 from tuner.data import Spec
 from tuner.hyperparameters import split
 from tuner.models import CNN
-from tuner.training.lane import Bounds, Data, Fold, Recipe, initial_values, start, train_epoch
+from tuner.training.lane import Bounds, Data, Fold, Recipe, initial_values, start, streams_of, train_epoch
 from tuner.training.settings import FLOATS
 
 SIZES, STEPS, EPOCHS = (3, 5), 5, 4
@@ -40,7 +40,10 @@ def trained(hyperparameters):
     parts = split(hyperparameters, floats=FLOATS)
     recipe = Recipe(CNN, SPEC, parts.signature)
     numbers = {path: jnp.asarray(value, recipe.number_shapes[path].dtype) for path, value in parts.numbers.items()}
-    lanes = [start(recipe, initial_values(recipe, parts.numbers, jax.random.key(lane)), numbers) for lane in range(2)]
+    lanes = [
+        start(recipe, initial_values(recipe, parts.numbers, streams_of(jax.random.key(lane))), numbers)
+        for lane in range(2)
+    ]
     lane = jax.tree.map(lambda *leaves: jnp.stack(leaves), *lanes)
     bounds = Bounds(np.int32(STEPS), None, np.int32(1))
     train = jax.jit(jax.vmap(lambda lane, order: train_epoch(recipe, data, fold, order, bounds, lane)))

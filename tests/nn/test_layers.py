@@ -15,7 +15,7 @@ from tuner import nn as elastic
 from tuner.data import Spec
 from tuner.hyperparameters import split
 from tuner.nn.random import fold_in
-from tuner.training.lane import Bounds, Data, Fold, Recipe, apply, initial_values, start, train_epoch
+from tuner.training.lane import Bounds, Data, Fold, Recipe, apply, initial_values, start, streams_of, train_epoch
 from tuner.training.settings import FLOATS, OPTIMIZERS
 
 INPUTS, SIZE, CAP, OUTPUTS = 4, 5, 8, 3
@@ -174,7 +174,7 @@ def compare(kind, case, dtype):
     rows = rng.integers(0, 40, (STEPS, BATCH)).astype(np.int32)
     parts = split({**case, "width": Width(SIZE, CAP), "kind": kind, "batch_size": BATCH}, floats=FLOATS)
     recipe = Recipe(Elastic, SPEC, parts.signature)
-    values = initial_values(recipe, parts.numbers, jax.random.key(5))
+    values = initial_values(recipe, parts.numbers, streams_of(jax.random.key(5)))
     has_dropout = kind in {"dropout", "all"}
     masks = keep_masks(values, STEPS) if has_dropout else np.ones((STEPS, BATCH, SIZE), bool)
     narrow = Narrow(kind, dtype)

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from tuner.data import Prepared, Spec, Statistics
-from tuner.nn.random import counter_bits, key_words
+from tuner.nn.random import counter_bits
 from tuner.training.lane import Data, Fold
 
 _EVALUATION_ROWS = 1024  # rows of one evaluation batch at most: bounds the memory of large validation sets
@@ -104,16 +103,6 @@ class Arrays:
             rows=padded.reshape(batches, rows),
             weights=weights.reshape(batches, rows),
         )
-
-
-def lane_key(seed: int, trial: int, fold: int) -> Any:
-    """The random key of a lane, a function of (study seed, trial number, fold) alone."""
-    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), trial), fold)
-
-
-def order_words(key: Any) -> np.ndarray:
-    """The two words that a lane's data order is drawn from."""
-    return np.asarray(key_words(jax.random.fold_in(key, 3)))
 
 
 def epoch_order(words: np.ndarray, epoch: int, rows: np.ndarray, steps: int, batch_size: int) -> np.ndarray:

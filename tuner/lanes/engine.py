@@ -13,10 +13,11 @@ import numpy as np
 from tuner.hyperparameters import Split, split
 from tuner.lanes.arrays import Arrays
 from tuner.lanes.cache import use_persistent_cache
+from tuner.lanes.draws import Drawn, draw
 from tuner.lanes.homes import Home, Homes
 from tuner.lanes.memory import OutOfMemoryError, is_out_of_memory
 from tuner.lanes.placement import Asked
-from tuner.lanes.population import Advanced, Drawn, Population, Seat, draw
+from tuner.lanes.population import Advanced, Population, Seat
 from tuner.lanes.program import Program
 from tuner.lanes.store import PROGRAMS, ProgramStore
 from tuner.lanes.usage import Usage
@@ -182,6 +183,16 @@ class Engine:
         chunks = [(population, chunk) for population in self._populations() for chunk in population.chunks]
         for population, chunk in sorted(chunks, key=lambda pair: -pair[0].seconds):
             self._flights.append(Flight(population, chunk, _WORKERS.submit(population.advance, chunk)))
+
+    @property
+    def is_training(self) -> bool:
+        """Whether epochs were started that are not collected yet."""
+        return bool(self._flights)
+
+    @property
+    def has_landed(self) -> bool:
+        """Whether epochs were started and all of them have ended: they wait to be collected."""
+        return self.is_training and all(flight.advanced.done() for flight in self._flights)
 
     def collect(self) -> dict[int, EpochResult]:
         """Wait for the epochs that were started. Results come in the order of trial numbers.

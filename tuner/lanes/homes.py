@@ -70,6 +70,7 @@ class Homes:
         self._model, self._arrays, self._store, self._usage = model, arrays, store, usage
         self._trials, self._devices, self._deterministic = trials, devices, deterministic
         self._layouts: dict[Home, Layout] = {}
+        self._recipes: dict[Signature, Recipe] = {}  # one object for each, since a recipe builds its model but once
         self._entries: dict[Signature, KernelEntries] = {}
         self._costs = Costs(self._work, self._compile_seconds)
         self._placer = Placer(self._costs, budget)
@@ -169,7 +170,10 @@ class Homes:
         return Home(recipe, setting(recipe.signature.fill(parts.numbers), "batch_size"))
 
     def _recipe(self, family: Signature, caps: Mapping[str, int]) -> Recipe:
-        return Recipe(self._model, self._arrays.spec, family.with_caps(caps))
+        signature = family.with_caps(caps)
+        if signature not in self._recipes:
+            self._recipes[signature] = Recipe(self._model, self._arrays.spec, signature)
+        return self._recipes[signature]
 
     def _work(self, family: Any, caps: Caps) -> float:
         """Multiply-adds of an epoch of a trial, all folds."""

@@ -6,21 +6,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from tuner.lanes.arrays import Arrays, Part, epoch_order, lane_key, order_words
+from tuner.lanes.arrays import Arrays, Part, epoch_order
+from tuner.lanes.draws import Drawn
 from tuner.lanes.placement import first_free
 from tuner.lanes.program import Program
-from tuner.training.lane import Bounds, Lane, Recipe, Values, initial_values
-
-
-class Drawn(NamedTuple):
-    """What a trial starts with: its lanes' values (leading axis folds), its numbers, the words of its data orders."""
-
-    values: Values
-    numbers: Mapping[str, float]
-    words: Sequence[np.ndarray]
+from tuner.training.lane import Bounds, Lane
 
 
 @dataclass
@@ -30,7 +22,7 @@ class Seat:
     chunk: int
     place: int
     numbers: Mapping[str, float]
-    words: Sequence[np.ndarray]
+    words: np.ndarray
     weights: int
     weights_in_use: int
     epoch: int = 0
@@ -41,17 +33,6 @@ class Advanced(NamedTuple):
 
     results: Any
     seconds: float
-
-
-def draw(recipe: Recipe, numbers: Mapping[str, float], seed: int, trial: int, folds: int) -> Drawn:
-    """Draw a trial's start on the host, from (study seed, trial number, fold): it needs no program.
-
-    Raises:
-        Exception: whatever the model raises while it is built.
-    """
-    keys = [lane_key(seed, trial, fold) for fold in range(folds)]
-    values = _stack([initial_values(recipe, numbers, key) for key in keys])
-    return Drawn(values, numbers, [order_words(key) for key in keys])
 
 
 class Population:
@@ -136,12 +117,3 @@ def _weights(parameters: Any) -> tuple[int, int]:
     kernels = [leaf for leaf in jax.tree.leaves(parameters) if leaf.ndim >= 3]  # the folds' axis comes first
     in_use = [int(np.count_nonzero(kernel)) or kernel.size for kernel in kernels]
     return sum(kernel.size for kernel in kernels), sum(in_use)
-
-
-def _stack(trees: Sequence[Any]) -> Any:
-    def stack(*leaves: Any) -> Any:
-        if jnp.issubdtype(leaves[0].dtype, jax.dtypes.prng_key):
-            return jnp.stack(leaves)
-        return np.stack([np.asarray(leaf) for leaf in leaves])
-
-    return jax.tree.map(stack, *trees)

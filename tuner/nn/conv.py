@@ -57,7 +57,7 @@ class Conv(nnx.Module):
         _check_axes(self.window, self.strides)
         self.padding = padding if isinstance(padding, str | int) else tuple(padding)
         kernel = lecun_normal(key_words(rngs.params()), in_features, out_features, math.prod(self.window))
-        self.kernel = nnx.Param(kernel.reshape(*self.window, *kernel.shape[1:]))
+        self.kernel = nnx.Param(kernel.reshape(*kernel.shape[:-3], *self.window, *kernel.shape[-2:]))
         self.bias = nnx.Param(np.zeros(cap_of(out_features), float_dtype())) if use_bias else None
         self.in_size = size_variable(in_features)
         self.out_size = size_variable(out_features)

@@ -37,7 +37,7 @@ class Linear(nnx.Module):
         rngs: nnx.Rngs,
     ) -> None:
         kernel = lecun_normal(key_words(rngs.params()), in_features, out_features, positions)
-        self.kernel = nnx.Param(kernel.reshape(-1, kernel.shape[-1]))
+        self.kernel = nnx.Param(kernel.reshape(*kernel.shape[:-3], -1, kernel.shape[-1]))
         self.bias = nnx.Param(np.zeros(kernel.shape[-1], float_dtype())) if use_bias else None
         self.in_size = size_variable(in_features)
         self.out_size = size_variable(out_features)
@@ -63,16 +63,17 @@ def lecun_normal(words: Any, in_features: int | Width, out_features: int | Width
     Row (position, input) is drawn as logical row ``input * positions + position``, which no cap moves.
 
     Args:
-        words: uint32, shape (2,): the key.
+        words: uint32, shape (..., 2): a key, or several.
         in_features: inputs at a position.
         out_features: outputs.
         positions: places that the inputs come from.
 
     Returns:
-        Shape (positions, cap of the inputs, cap of the outputs).
+        Shape (..., positions, cap of the inputs, cap of the outputs).
     """
     inputs, outputs = cap_of(in_features), cap_of(out_features)
     rows = np.arange(inputs) * positions + np.arange(positions)[:, None]
-    draws = truncated_normal(words, rows.ravel(), np.arange(outputs)).reshape(positions, inputs, outputs)
+    draws = truncated_normal(words, rows.ravel(), np.arange(outputs))
+    draws = draws.reshape(*draws.shape[:-2], positions, inputs, outputs)
     kernel = (draws / (positions * size_of(in_features)) ** 0.5).astype(float_dtype())
-    return pad_units(pad_units(kernel, in_features, 1), out_features, 2)
+    return pad_units(pad_units(kernel, in_features, -2), out_features, -1)

@@ -15,11 +15,17 @@ import scipy.special
 from tuner.nn.elastic import float_dtype
 
 _GOLDEN = 0x9E3779B9  # 2**32 over the golden ratio: the step of the Weyl sequence
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _MULTIPLIERS = (0x7FEB352D, 0x846CA68B)
 
 
 def key_words(key: Any) -> Any:
-    """The two uint32 words of a JAX random key: numpy where the key is concrete, traced where it is not."""
+    """The two uint32 words of a JAX random key: numpy where the key is concrete, traced where it is not.
+
+    Words that are given instead of a key stay as they are, with any axes before the last.
+    """
+    if isinstance(key, np.ndarray):
+        return key
     words = jax.random.key_data(key)
     return words if isinstance(words, jax.core.Tracer) else np.asarray(words)
 
@@ -36,18 +42,18 @@ def counter_bits(words: Any, rows: Any, columns: Any) -> Any:
     """Random bits for each (row, column).
 
     Args:
-        words: uint32, shape (2,): the key.
+        words: uint32, shape (..., 2): a key, or several.
         rows: integers, shape (r,): logical row numbers.
         columns: integers, shape (c,): logical column numbers.
 
     Returns:
-        uint32, shape (r, c); numpy where all arguments are numpy, else JAX.
+        uint32, shape (..., r, c); numpy where all arguments are numpy, else JAX.
     """
     xp = _namespace(words, rows, columns)
     rows, columns = xp.asarray(rows).astype(xp.uint32), xp.asarray(columns).astype(xp.uint32)
-    start = _mix(_mix(rows ^ words[0:1]) + words[1:2])
+    start = _mix(_mix(rows ^ words[..., 0:1]) + words[..., 1:2])
     twist = _mix(start + xp.asarray([_GOLDEN], xp.uint32))
-    return _mix(start[:, None] + (columns * xp.asarray([_GOLDEN], xp.uint32))[None, :], twist[:, None])
+    return _mix(start[..., None] + columns * xp.asarray([_GOLDEN], xp.uint32), twist[..., None])
 
 
 def uniform(words: Any, rows: Any, columns: Any) -> Any:
@@ -62,6 +68,26 @@ def truncated_normal(words: Any, rows: Any, columns: Any) -> Any:
     ndtri = scipy.special.ndtri if isinstance(draws, np.ndarray) else jax.scipy.special.ndtri
     low = float(scipy.special.ndtr(-2.0))
     return (ndtri(low + draws * (1.0 - 2.0 * low)) / 0.87962566103423978).astype(float_dtype())
+
+
+def threefry_fold_in(words: np.ndarray, number: int) -> np.ndarray:
+    """``jax.random.fold_in`` for keys of JAX's default kind, on the host: no executable, and many keys at once.
+
+    Threefry-2x32 with 20 rounds (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011).
+
+    Args:
+        words: uint32, shape (..., 2): the keys.
+        number: what is folded in, 0 <= number < 2**32.
+    """
+    keys = [words[..., :1], words[..., 1:], words[..., :1] ^ words[..., 1:] ^ np.uint32(0x1BD11BDA)]
+    left, right = keys[0], keys[1] + np.uint32(number)  # the block is (0, number)
+    for group in range(5):
+        for rotation in _ROTATIONS[group % 2]:
+            left = left + right
+            right = ((right << np.uint32(rotation)) | (right >> np.uint32(32 - rotation))) ^ left
+        left = left + keys[(group + 1) % 3]
+        right = right + keys[(group + 2) % 3] + np.uint32(group + 1)
+    return np.concatenate([left, right], axis=-1)
 
 
 def _mix(x: Any, twist: Any = None) -> Any:

@@ -147,9 +147,17 @@ class Loop:
         )
 
     def _refill(self) -> None:
+        """Ask for trials one by one; while others train, no longer than they do, so that the device never waits."""
         while self._may_ask():
             with self._ledger.phase("ask_tell"):
                 self._ask()
+            if self._engine.is_training:
+                self._place()
+            if self._engine.has_landed and not self._plan.deterministic:
+                break
+        self._place()
+
+    def _place(self) -> None:
         with self._ledger.phase("placing"):
             self._engine.place()
 

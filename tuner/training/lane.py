@@ -99,14 +99,17 @@ class Recipe:
         """
         return _abstract(self)
 
-    def build(self, numbers: Mapping[str, Any], key: Any) -> nnx.Module:
-        """The model of these numbers, its values drawn from ``key``, a JAX random key."""
-        rngs = nnx.Rngs(
-            default=jax.random.fold_in(key, 0),
-            params=jax.random.fold_in(key, 1),
-            dropout=jax.random.fold_in(key, 2),
-        )
+    def build(self, numbers: Mapping[str, Any], rngs: nnx.Rngs) -> nnx.Module:
+        """The model of these numbers, its values drawn from ``rngs``."""
         return self.model(self.signature.fill(numbers), self.spec, rngs)
+
+
+STREAMS = ("default", "params", "dropout")
+
+
+def streams_of(key: Any) -> nnx.Rngs:
+    """The random streams of a model: one a name in ``STREAMS``, folded from ``key``, a JAX random key."""
+    return nnx.Rngs(**{name: jax.random.fold_in(key, index) for index, name in enumerate(STREAMS)})
 
 
 @dataclass(frozen=True)
@@ -118,20 +121,20 @@ class Abstract:
     values: Values
 
 
-def initial_values(recipe: Recipe, numbers: Mapping[str, int | float], key: Any) -> Values:
+def initial_values(recipe: Recipe, numbers: Mapping[str, int | float], rngs: nnx.Rngs) -> Values:
     """The values of one lane before training, drawn on the host.
 
     Args:
         recipe: what the lane is.
         numbers: path to number; floats reach the model as arrays without axes, sizes as ints.
-        key: the lane's JAX random key.
+        rngs: the lane's random streams.
     """
     sizes = set(recipe.signature.sizes)
     concrete = {
         path: int(value) if path in sizes else jnp.asarray(value, jnp.result_type(float))
         for path, value in numbers.items()
     }
-    return _split(recipe.build(concrete, key))[1]
+    return _split(recipe.build(concrete, rngs))[1]
 
 
 def start(recipe: Recipe, values: Values, numbers: dict[str, Any]) -> Lane:
@@ -247,7 +250,7 @@ def _abstract(recipe: Recipe) -> Abstract:
     graphs = {}
 
     def build(numbers: Mapping[str, Any], key: Any) -> Values:
-        module = recipe.build(numbers, key)
+        module = recipe.build(numbers, streams_of(key))
         module.eval()
         graphs["evaluation"], _ = _split(module)
         module.train()
