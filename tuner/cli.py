@@ -46,7 +46,7 @@ def app() -> None:
 @click.option("--parallel-trials", metavar="N|auto", default="auto", show_default=True, help="Trials side by side.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the sampler and of every training.")
 @set_option
-@click.option("--deterministic", is_flag=True, help="Decide nothing by measured times (always so at present).")
+@click.option("--deterministic", is_flag=True, help="Decide nothing by measured times, so that a study is repeatable.")
 @changed_option
 @quiet_option
 @json_option
@@ -145,7 +145,7 @@ def show(study: str, storage: str, *, as_json: bool) -> str:
 
     _quieten()
     memory = memory_of_study(study, storage)
-    return _shown(result_of(load_study(study, storage), memory), storage, as_json=as_json)
+    return _shown(result_of(load_study(study, storage), memory), storage, as_json=as_json, full=True)
 
 
 @app.command()
@@ -263,10 +263,10 @@ def _say(sentence: str) -> None:
     click.echo(f"note: {sentence}", err=True)
 
 
-def _shown(result: Any, storage: str, *, as_json: bool) -> str:
+def _shown(result: Any, storage: str, *, as_json: bool, full: bool = False) -> str:
     from tuner.report.summary import summary
 
-    return _json(result.as_json()) if as_json else summary(result, storage)
+    return _json(result.as_json()) if as_json else summary(result, storage, full=full)
 
 
 def _json(value: Any) -> str:

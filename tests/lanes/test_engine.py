@@ -8,7 +8,7 @@ from tuner import Width
 from tuner.lanes.arrays import epoch_order
 from tuner.lanes.draws import lane_words, order_words
 from tuner.lanes.engine import Engine
-from tuner.lanes.placement import caps_between, first_free, smallest_power_of_two
+from tuner.lanes.placement import caps_between, first_free, tightest_cap
 from tuner.lanes.usage import Usage
 from tuner.models import MLP
 
@@ -68,20 +68,33 @@ def test_every_row_comes_anywhere_alike_often():
 
 @pytest.mark.parametrize(
     ("size", "cap", "expected"),
-    [(1, 256, 1), (2, 256, 2), (3, 256, 4), (16, 256, 16), (17, 256, 32), (200, 200, 200), (129, 200, 200), (5, 6, 6)],
+    [
+        (1, 256, 1),
+        (2, 256, 2),
+        (3, 256, 4),
+        (16, 256, 16),
+        (17, 256, 24),
+        (25, 256, 32),
+        (48, 256, 48),
+        (49, 256, 64),
+        (193, 256, 256),
+        (200, 200, 200),
+        (129, 150, 150),
+        (5, 6, 6),
+    ],
 )
 def test_the_cap_of_a_size(size, cap, expected):
-    assert smallest_power_of_two(Width(size, cap)) == expected
+    assert tightest_cap(Width(size, cap)) == expected
 
 
 def test_caps_between():
-    assert caps_between([Width(16, 256), Width(256, 256)]) == 5
+    assert caps_between([Width(16, 256), Width(256, 256)]) == 9
     assert caps_between([Width(100, 256), Width(128, 256)]) == 1
     assert caps_between([Width(4, 6), Width(6, 6)]) == 2
     for low in range(1, 40):
         for high in range(low, 41):
             widths = [Width(size, 40) for size in range(low, high + 1)]
-            assert caps_between([widths[0], widths[-1]]) == len({smallest_power_of_two(width) for width in widths})
+            assert caps_between([widths[0], widths[-1]]) == len({tightest_cap(width) for width in widths})
 
 
 def test_the_first_free_place():

@@ -253,10 +253,10 @@ def test_draws_depend_on_seed_trial_and_fold_alone(arrays):
         values = initial_values(recipe, numbers, streams_of(lane_key(0, TRIAL, fold)))
         for leaf, own in zip(parameters_of(engine, TRIAL), jax.tree.leaves(values.parameters), strict=True):
             assert np.array_equal(leaf[fold], np.asarray(own))
-    orders = population._orders(0)
+    orders = population._orders(population.trials_of(0))
     fresh = build(arrays, chunk=1)
     seat(fresh, TRIAL, point())
-    assert np.array_equal(orders[3:6], fresh.population_of(TRIAL)._orders(0))
+    assert np.array_equal(orders[3:6], fresh.population_of(TRIAL)._orders([TRIAL]))
     assert len({order.tobytes() for order in orders[:6]}) == 6
 
 

@@ -80,9 +80,8 @@ def test_the_points_do_not_depend_on_the_number_of_parallel_trials(tmp_path):
 
 def test_two_runs_with_one_seed_are_equal_and_another_seed_is_not(tmp_path):
     def values(name, seed):
-        result = run(
-            iris_experiment(sampler="tpe", pruner="asha"), f"sqlite:///{tmp_path}/{name}.db", seed=seed, trials=15
-        )
+        experiment, storage = iris_experiment(sampler="tpe", pruner="asha"), f"sqlite:///{tmp_path}/{name}.db"
+        result = run(experiment, storage, seed=seed, trials=15, deterministic=True)
         return [(trial.params, trial.value, trial.state) for trial in result.study.trials]
 
     assert values("a", 0) == values("b", 0)

@@ -51,7 +51,7 @@ def sampled(search_space: SearchSpace) -> tuple[list[dict[str, Any]], dict[str, 
     found: list[dict[str, Any]] = []
     first: dict[str, optuna.Trial] = {}
     sampler = _Told(seed=0)
-    study = _silent_study(sampler)
+    study = silent_study(sampler)
 
     def draw() -> None:
         trial = study.ask()
@@ -89,7 +89,7 @@ class _Told(optuna.samplers.RandomSampler):
         return super().sample_independent(study, trial, param_name, param_distribution)
 
 
-def _silent_study(sampler: optuna.samplers.BaseSampler) -> optuna.Study:
+def silent_study(sampler: optuna.samplers.BaseSampler) -> optuna.Study:
     """A study in memory, without Optuna's announcement of it."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 Family = Hashable
 Caps = tuple[int, ...]
 
-OVERHEAD, RATE, COMPILE = 0.003, 1e10, 1.2  # seconds an epoch, multiply-adds a second, seconds: two CPU cores, digits
+OVERHEAD, RATE, COMPILE = 0.003, 1e10, 1.8  # seconds an epoch, multiply-adds a second, seconds: two CPU cores, digits
 MEASUREMENTS = 9  # of a program, the latest; their median counts
 PROGRAMS = 64  # the line through all programs is fitted to so many
 

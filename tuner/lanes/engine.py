@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from math import gcd
 from typing import Any, Literal, NamedTuple
@@ -10,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import numpy as np
 
+from tuner.errors import InputError
 from tuner.hyperparameters import Split, split
 from tuner.lanes.arrays import Arrays
 from tuner.lanes.cache import use_persistent_cache
@@ -69,6 +71,7 @@ class Flight(NamedTuple):
 
     population: Population
     chunk: int
+    trials: list[int]
     advanced: Future[Advanced]
 
 
@@ -87,6 +90,7 @@ class Engine:
         static: paths of floats that this experiment's model needs as constants.
         store: where programs are kept.
         budget: epochs that a trial is expected to train; all by default.
+        lockstep: whether all trials end an epoch before any begins the next; chunks of several trials always do.
         deterministic: decide nothing by measurement.
         devices: over which lanes are spread; all local ones by default.
     """
@@ -102,6 +106,7 @@ class Engine:
         static: frozenset[str] = frozenset(),
         store: ProgramStore = PROGRAMS,
         budget: float | None = None,
+        lockstep: bool = True,
         deterministic: bool = False,
         devices: int | None = None,
     ) -> None:
@@ -110,6 +115,7 @@ class Engine:
         devices = devices or jax.local_device_count()
         on_cpu = jax.default_backend() == "cpu"
         trials = _evenly(chunk or (1 if on_cpu else slots), len(arrays.folds), devices)
+        self._lockstep = lockstep or trials > 1
         self.usage = Usage()
         self._homes = Homes(
             model,
@@ -121,6 +127,7 @@ class Engine:
             budget=budget or arrays.epochs,
             deterministic=deterministic,
         )
+        self._foreseen: dict[int, Asked] = {}
         self._taken: dict[int, Taken] = {}
         self._placed: dict[int, Placed] = {}
         self._seated: dict[int, Seated] = {}
@@ -128,20 +135,26 @@ class Engine:
         self._open: dict[Home, Population] = {}
         self._flights: list[Flight] = []
 
+    def foresee(self, trials: Mapping[int, Mapping[str, Any]]) -> None:
+        """Reckon with trials that will be added later, by number: their homes are chosen together."""
+        for trial, hyperparameters in trials.items():
+            with suppress(InputError):  # it will be refused when it comes
+                parts = split(hyperparameters, floats=FLOATS, static=self._static)
+                self._foreseen[trial] = self._homes.asked(parts)
+
     def add(self, trial: int, hyperparameters: Mapping[str, Any]) -> None:
         """Take a trial on."""
         parts = split(hyperparameters, floats=FLOATS, static=self._static)
         self._taken[trial] = Taken(parts, self._homes.asked(parts))
+        self._foreseen.pop(trial, None)
 
     def place(self) -> None:
         """Find a home for every trial that was taken on, and have its program compiled in the background."""
         while self._taken:
             trial, (parts, asked) = next(iter(self._taken.items()))
             del self._taken[trial]
-            waiting = [
-                *(other.asked for other in self._placed.values()),
-                *(other.asked for other in self._taken.values()),
-            ]
+            waiting = [other.asked for known in (self._placed, self._taken) for other in known.values()]
+            waiting += self._foreseen.values()
             try:
                 home = self._homes.place(asked, parts, waiting)
                 program = self._homes.request(home)
@@ -179,10 +192,14 @@ class Engine:
         return set(self._seated)
 
     def dispatch(self) -> None:
-        """Start an epoch of every trial that has lanes; the longest first, so that the threads end together."""
+        """Start an epoch of every chunk that does not train; the longest first, so that the threads end together."""
+        flying = {(id(flight.population), flight.chunk) for flight in self._flights}
         chunks = [(population, chunk) for population in self._populations() for chunk in population.chunks]
         for population, chunk in sorted(chunks, key=lambda pair: -pair[0].seconds):
-            self._flights.append(Flight(population, chunk, _WORKERS.submit(population.advance, chunk)))
+            if (id(population), chunk) not in flying:
+                trials = population.trials_of(chunk)
+                advanced = _WORKERS.submit(population.advance, chunk, trials)
+                self._flights.append(Flight(population, chunk, trials, advanced))
 
     @property
     def is_training(self) -> bool:
@@ -191,23 +208,27 @@ class Engine:
 
     @property
     def has_landed(self) -> bool:
-        """Whether epochs were started and all of them have ended: they wait to be collected."""
-        return self.is_training and all(flight.advanced.done() for flight in self._flights)
+        """Whether epochs that were started wait to be collected: all of them in lockstep, else any."""
+        landed = [flight.advanced.done() for flight in self._flights]
+        return bool(landed) and (all if self._lockstep else any)(landed)
 
     def collect(self) -> dict[int, EpochResult]:
-        """Wait for the epochs that were started. Results come in the order of trial numbers.
+        """Wait for epochs that were started: in lockstep for all of them, else until the first has ended.
 
-        Raises:
-            OutOfMemoryError: a program needs more memory than the device has, and cannot be made smaller.
+        Returns:
+            The results, in the order of trial numbers.
         """
+        wait(
+            [flight.advanced for flight in self._flights],
+            return_when=ALL_COMPLETED if self._lockstep else FIRST_COMPLETED,
+        )
+        landed = [flight for flight in self._flights if flight.advanced.done()]
+        self._flights = [flight for flight in self._flights if flight not in landed]
         results: dict[int, EpochResult] = {}
-        flights, self._flights = self._flights, []
-        wait([flight.advanced for flight in flights])
-        for population, chunk, advanced in flights:
-            trials = population.trials_of(chunk)
+        for population, _, trials, advanced in landed:
             error = advanced.exception()
             if error is None:
-                self._note(population, chunk, advanced.result())
+                self._note(population, trials, advanced.result())
                 for trial in trials:
                     results[trial] = self._result(population, trial, advanced.result())
             elif is_out_of_memory(error):
@@ -254,7 +275,7 @@ class Engine:
         population = Population(self._homes.request(home).result(), self._arrays, same)
         population.insert(trial, self._draw(home, parts.numbers, trial))
         for _ in range(self._arrays.epochs):
-            advanced = population.advance(population.seats[trial].chunk)
+            advanced = population.advance(population.seats[trial].chunk, [trial])
         return self._result(population, trial, advanced)
 
     def settle(self) -> None:
@@ -267,7 +288,7 @@ class Engine:
         self.settle()
         for placed in self._placed.values():
             placed.program.cancel()
-        for held in (self._taken, self._placed, self._seated, self._failed, self._open):
+        for held in (self._foreseen, self._taken, self._placed, self._seated, self._failed, self._open):
             held.clear()
 
     def _draw(self, home: Home, numbers: Mapping[str, float], trial: int) -> Drawn:
@@ -326,12 +347,11 @@ class Engine:
             for trial in [trial for trial, seat in seats.items() if seat.epoch == epoch]:
                 population.insert(trial, self._draw(home, seats[trial].numbers, trial))
             for chunk in population.chunks:
-                advanced = population.advance(chunk)
+                advanced = population.advance(chunk, population.trials_of(chunk))
                 results |= {trial: self._result(population, trial, advanced) for trial in population.trials_of(chunk)}
         return results
 
-    def _note(self, population: Population, chunk: int, advanced: Advanced) -> None:
-        trials = population.trials_of(chunk)
+    def _note(self, population: Population, trials: list[int], advanced: Advanced) -> None:
         population.seconds = advanced.seconds
         self.usage.count([population.seats[trial] for trial in trials], population.program.layout)
         for trial in trials:

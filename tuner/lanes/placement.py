@@ -16,16 +16,21 @@ from tuner.lanes.costs import Caps, Costs, Family, Prices
 HEADROOM = 0.25  # of a compile: what a first program may cost the known trials for the sake of those to come
 
 
-def smallest_power_of_two(width: Width) -> int:
-    """The smallest power of two that the size fits in, but no more than the declared cap."""
-    return min(1 << (int(width.size) - 1).bit_length(), width.cap)
+def tightest_cap(width: Width) -> int:
+    """The smallest cap on the ladder that the size fits in, but no more than the declared cap.
+
+    The ladder is the powers of two and, from 24 on, their halfway points: 16, 24, 32, 48, 64, 96, ...
+    """
+    power = 1 << (int(width.size) - 1).bit_length()
+    halfway = 3 * power // 4
+    return min(halfway if power >= 32 and width.size <= halfway else power, width.cap)
 
 
 def caps_between(widths: Iterable[Width]) -> int:
     """How many caps are in use from the smallest to the largest of these widths."""
-    caps = [smallest_power_of_two(width) for width in widths]
-    low, high = ((cap - 1).bit_length() for cap in (min(caps), max(caps)))
-    return high - low + 1
+    caps = [(tightest_cap(width), width.cap) for width in widths]
+    (low, _), (high, declared) = min(caps), max(caps)
+    return len({tightest_cap(Width(size, declared)) for size in range(low, high + 1)})
 
 
 def first_free(taken: set[tuple[int, int]], trials: int) -> tuple[int, int]:
@@ -45,7 +50,7 @@ class Asked(NamedTuple):
     def tight(self) -> Caps:
         """The smallest caps that hold it."""
         pairs = zip(self.sizes, self.declared, strict=True)
-        return tuple(smallest_power_of_two(Width(size, cap)) for size, cap in pairs)
+        return tuple(tightest_cap(Width(size, cap)) for size, cap in pairs)
 
 
 class Decision(NamedTuple):

@@ -78,13 +78,16 @@ class Population:
         if not self.trials_of(chunk):
             del self._chunks[chunk]
 
-    def advance(self, chunk: int) -> Advanced:
-        """Train every trial of a chunk one epoch and fetch its results; chunks may be advanced in different threads."""
+    def advance(self, chunk: int, trials: Sequence[int]) -> Advanced:
+        """Train every trial of a chunk one epoch and fetch its results.
+
+        Chunks may be advanced in different threads, while trials enter and leave other chunks.
+        """
         began = time.perf_counter()
-        state, orders = self._chunks[chunk], self.program.on_device(self._orders(chunk))
+        state, orders = self._chunks[chunk], self.program.on_device(self._orders(trials))
         self._chunks[chunk], results = self.program.advance(state, self._data, self._folds, orders, self._bounds)
         fetched = jax.device_get(results)
-        for trial in self.trials_of(chunk):
+        for trial in trials:
             self.seats[trial].epoch += 1
         return Advanced(fetched, time.perf_counter() - began)
 
@@ -94,10 +97,10 @@ class Population:
         lanes = slice(seat.place * folds, (seat.place + 1) * folds)
         return jax.tree.map(lambda leaf: leaf[lanes], results)
 
-    def _orders(self, chunk: int) -> np.ndarray:
+    def _orders(self, trials: Sequence[int]) -> np.ndarray:
         layout = self.program.layout
         orders = np.zeros((layout.trials, layout.folds, layout.steps, layout.batch_size), np.int32)
-        for seat in (self.seats[trial] for trial in self.trials_of(chunk)):
+        for seat in (self.seats[trial] for trial in trials):
             for fold, (part, words) in enumerate(zip(self._parts, seat.words, strict=True)):
                 steps = self._arrays.steps(part, layout.batch_size)
                 order = epoch_order(words, seat.epoch, part.train, steps, layout.batch_size)

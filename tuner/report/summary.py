@@ -4,25 +4,22 @@ from collections.abc import Iterable, Mapping
 from statistics import mean
 from typing import Any
 
+from tuner.report.costs import cost_in_full, cost_in_short
 from tuner.study import DEFAULT_STORAGE, DEFAULT_TRACKING, BestTrial, StudyResult, without_password
 
-_PHASES = {
-    "startup": "starting up",
-    "compile_wait": "waiting for compilers",
-    "device_wait": "training",
-    "sampling": "sampling",
-    "placing": "placing",
-    "ask_tell": "asking, reporting, telling",
-    "tracking_wait": "waiting for tracking",
-    "other": "other",
-}
 
+def summary(result: StudyResult, storage: str = DEFAULT_STORAGE, *, full: bool = False) -> str:
+    """The result: trials, the best one with its folds, the cost, and the commands that come next.
 
-def summary(result: StudyResult, storage: str = DEFAULT_STORAGE) -> str:
-    """The result: trials, the best one with its folds, the cost, and the commands that come next."""
+    Args:
+        result: of the study.
+        storage: where it is kept.
+        full: a line for each part of the cost and for each program, not one for all.
+    """
     lines = [f"study {result.study.study_name}", f"  trials      {_trials(result.trials)}"]
     lines += _best(result.best, result.memory.metric) if result.best else ["  best        no trial is complete"]
-    lines += _cost(result.cost) if result.cost else []
+    if result.cost:
+        lines += cost_in_full(result.cost, result.cost_total) if full else cost_in_short(result.cost)
     lines += ["", "next:", *(f"  {command}" for command in _next(result, storage))]
     return "\n".join(lines)
 
@@ -64,15 +61,6 @@ def _values(hyperparameters: Mapping[str, Any]) -> list[str]:
 
 def _short(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _cost(cost: Mapping[str, Any]) -> list[str]:
-    phases = ", ".join(f"{words} {cost[phase]:.1f}" for phase, words in _PHASES.items() if cost.get(phase, 0.0) >= 0.05)
-    return [
-        f"  cost        {cost['wall_seconds']:.1f} s: {phases}",
-        f"  programs    {cost['programs']} used, {cost['compilations']} compilations, "
-        f"occupancy {cost['occupancy']:.0%}, mask tax {cost['mask_tax']:.0%}",
-    ]
 
 
 def _next(result: StudyResult, storage: str) -> list[str]:

@@ -22,6 +22,7 @@ from optuna.trial import TrialState
 from tuner.errors import InputError
 from tuner.experiment import Experiment, resolve
 from tuner.lanes.engine import Engine, EpochResult, Wait
+from tuner.study.foresight import MOST, foreseen
 from tuner.study.ledger import Ledger
 from tuner.study.pruners import judges
 from tuner.study.record import HISTORY, PLACEMENT, REASON, History, jsonable, trial_record
@@ -112,6 +113,7 @@ class Loop:
         Trials that are running when it stops early go back to waiting.
         """
         try:
+            self._foresee()
             self._refill()
             while True:
                 self._seat()
@@ -127,6 +129,11 @@ class Loop:
             self._put_back(list(self._running))
             self._engine.close()
             self._study.sampler = self._sampler
+
+    def _foresee(self) -> None:
+        to_come = range(self._created, min(self._total, self._created + MOST))
+        with self._ledger.phase("placing"):
+            self._engine.foresee(foreseen(self._sampler, self._experiment.search_space, self._plan.seed, to_come))
 
     @property
     def _hopeless(self) -> bool:

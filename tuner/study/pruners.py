@@ -83,6 +83,11 @@ def expected_epochs(pruner: str | BasePruner, epochs: int) -> float:
     return sum((end - begin) / halving.reduction_factor**rung for rung, (begin, end) in enumerate(pairwise(stops)))
 
 
+def may_judge(pruner: BasePruner) -> bool:
+    """Whether a pruner ever ends a trial; where it does, trials are judged side by side."""
+    return not isinstance(pruner, optuna.pruners.NopPruner)
+
+
 def judges(pruner: BasePruner, step: int) -> bool:
     """Whether a pruner can end a trial after this epoch: those with rungs are asked at their rungs alone."""
     match pruner:

@@ -15,7 +15,7 @@ from tuner.study.ledger import Ledger
 from tuner.study.loop import Loop, Outcome, Plan
 from tuner.study.opening import Say
 from tuner.study.options import Options
-from tuner.study.pruners import expected_epochs
+from tuner.study.pruners import expected_epochs, may_judge
 from tuner.study.record import BEST, COST, COST_TOTAL, StudyMemory, trial_record
 from tuner.study.result import StudyResult, added, best_trial, result_of
 from tuner.study.storage import without_password
@@ -64,6 +64,7 @@ class Session:
             seed=memory.seed,
             static=checked.static,
             budget=expected_epochs(experiment.pruner, experiment.epochs),
+            lockstep=memory.deterministic or may_judge(study.pruner),
             deterministic=memory.deterministic,
         )
 
