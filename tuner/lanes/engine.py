@@ -126,6 +126,7 @@ class Engine:
             devices=devices,
             budget=budget or arrays.epochs,
             deterministic=deterministic,
+            pool=_WORKERS,
         )
         self._foreseen: dict[int, Asked] = {}
         self._taken: dict[int, Taken] = {}
@@ -171,6 +172,7 @@ class Engine:
         Returns:
             The trials whose model raised while it was traced or built, or had no memory, with the exception.
         """
+        self._homes.adopt_ways()
         self.place()
         if until == "first":
             wait([placed.program for placed in self._placed.values()], return_when=FIRST_COMPLETED)
@@ -357,6 +359,9 @@ class Engine:
         for trial in trials:
             seated = self._seated[trial]
             self._homes.ran(seated.asked, seated.home, advanced.seconds / len(trials))
+        home, first = self._seated[trials[0]].home, trials[0]
+        numbers = population.seats[first].numbers
+        self._homes.trained(home, population.program, advanced.seconds, lambda: self._draw(home, numbers, first))
 
     def _result(self, population: Population, trial: int, advanced: Advanced) -> EpochResult:
         task = task_of(self._arrays.spec)

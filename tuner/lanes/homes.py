@@ -1,13 +1,15 @@
 """Homes: which program trains a trial, in which layout, and what was seen of it so far."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import replace
 from statistics import median
 from typing import Any, NamedTuple
 
 from tuner.hyperparameters import Signature, Split
 from tuner.lanes.arrays import Arrays
 from tuner.lanes.costs import COMPILE, Caps, Costs
+from tuner.lanes.draws import Drawn
 from tuner.lanes.layout import Layout, layout_of
 from tuner.lanes.memory import OutOfMemoryError, device_bytes, is_out_of_memory
 from tuner.lanes.placement import Asked, Placer
@@ -16,6 +18,7 @@ from tuner.lanes.program import Program
 from tuner.lanes.remembered import Remembered
 from tuner.lanes.store import ProgramStore
 from tuner.lanes.usage import Usage
+from tuner.lanes.ways import Ways
 from tuner.lanes.work import KernelEntries, kernel_entries
 from tuner.training.lane import Model, Recipe
 from tuner.training.settings import setting
@@ -53,6 +56,7 @@ class Homes:
         devices: over which lanes are spread.
         budget: epochs that a trial is expected to train, as long as none has ended.
         deterministic: decide nothing by measurement.
+        pool: the threads that train; ways over the lanes are measured there too.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class Homes:
         devices: int,
         budget: float,
         deterministic: bool,
+        pool: Executor,
     ) -> None:
         self._model, self._arrays, self._store, self._usage = model, arrays, store, usage
         self._trials, self._devices, self._deterministic = trials, devices, deterministic
@@ -78,7 +83,10 @@ class Homes:
         self._seconds: dict[bool, list[float]] = {
             True: [],
             False: [],
-        }  # that programs took, by whether they were stored
+        }  # until programs ran, by whether they were stored
+        self._families: dict[Home, Any] = {}
+        self._together: dict[Any, int | None] = {}
+        self._ways = Ways(arrays, store.request, pool)
 
     def asked(self, parts: Split) -> Asked:
         """A trial as placement sees it."""
@@ -94,7 +102,14 @@ class Homes:
         decision = self._placer.place(trial, waiting)
         home = self._home(trial.family, decision.caps, parts)
         if home not in self._layouts:
-            self._layouts[home] = layout_of(self._arrays, home.batch_size, self._trials, devices=self._devices)
+            self._families[home] = trial.family
+            self._layouts[home] = layout_of(
+                self._arrays,
+                home.batch_size,
+                self._trials,
+                together=self._known_way(trial.family),
+                devices=self._devices,
+            )
             self._usage.compiled.append(home.placement | {"reason": decision.reason})
         return home
 
@@ -117,6 +132,21 @@ class Homes:
         self._placer.ran(trial)
         if not self._deterministic:
             self._costs.observe(trial.family, tuple(home.recipe.signature.caps.values()), seconds)
+
+    def trained(self, home: Home, program: Program, seconds: float, drawn: Callable[[], Drawn]) -> None:
+        """A chunk trained for so long: once that is worth it, the ways over the lanes are compared."""
+        if not self._deterministic:
+            self._ways.trained(self._families[home], program, seconds, drawn)
+
+    def adopt_ways(self) -> None:
+        """Use what comparing the ways has found, for trials to come and for studies to come."""
+        for family, together in self._ways.found().items():
+            self._remembered(family).add("together", together)
+            for home in [home for home, other in self._families.items() if other == family]:
+                layout = self._layouts[home]
+                if layout.together != min(together, layout.lanes // layout.devices):
+                    self._layouts[home] = replace(layout, together=min(together, layout.lanes // layout.devices))
+                    self._usage.compiled.append(home.placement | {"reason": f"{together} lanes together are faster"})
 
     def ended(self, epochs: int) -> None:
         """A trial ended after so many epochs, complete or pruned."""
@@ -183,6 +213,15 @@ class Homes:
             self._entries[key] = kernel_entries(lambda at: self._recipe(family, at), declared)
         rows = sum(len(part.train) for part in self._arrays.folds)
         return rows * self._entries[key].at(dict(zip(declared, caps, strict=True)))
+
+    def _known_way(self, family: Any) -> int | None:
+        if self._deterministic:
+            return None
+        if family not in self._together:
+            self._together[family] = self._remembered(family).read().get("together")
+        if self._together[family] is not None:
+            self._ways.skip(family)
+        return self._together[family]
 
     def _compile_seconds(self, family: Any, caps: Caps) -> float:
         if self._deterministic:

@@ -1,0 +1,85 @@
+"""The way over the lanes is measured once it pays, and remembered."""
+
+import os
+
+import numpy as np
+import pytest
+
+from tests.helpers import make_arrays
+from tests.lanes.test_same_numbers import numbers_of, point
+from tuner.lanes import ways
+from tuner.lanes.engine import Engine
+from tuner.lanes.layout import layout_of
+from tuner.lanes.store import ProgramStore
+from tuner.models import MLP
+
+
+@pytest.fixture
+def quick(monkeypatch, tmp_path):
+    """Measuring pays at once, and one lane at a time is found to be faster; nothing is known from elsewhere."""
+    monkeypatch.setitem(os.environ, "TUNER_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(ways, "_PATIENCE", 0)
+    monkeypatch.setattr(ways, "_GAIN", 1e9)
+    monkeypatch.setattr(ways, "fastest", lambda programs, arrays, drawn: 1)
+
+
+def engine_of(arrays, **options):
+    return Engine(MLP, arrays, **{"slots": 4, "seed": 0, "store": ProgramStore(), **options})
+
+
+def train(engine, epochs=6):
+    """Trial 0, and trial 1 that comes after the ways were measured; the lanes together of each, their numbers."""
+    engine.add(0, point())
+    assert engine.seat() == {}
+    rows = [numbers_of(engine.advance()[0]) for _ in range(epochs)]
+    for future in [
+        future for weighing in engine._homes._ways._weighings.values() if weighing for future in weighing.programs
+    ]:
+        future.result()
+    engine.seat()  # starts the measurement
+    for weighing in [weighing for weighing in engine._homes._ways._weighings.values() if weighing]:
+        weighing.best.result()
+    engine.add(1, point(size=6))
+    assert engine.seat() == {}
+    rows.append(numbers_of(engine.advance()[1]))
+    return [engine.population_of(trial).program.layout.together for trial in (0, 1)], rows
+
+
+def test_the_faster_way_is_used_and_remembered_and_moves_no_number(float64, quick):
+    arrays = make_arrays()
+    engine = engine_of(arrays)
+    together, rows = train(engine)
+    assert together == [3, 1]
+    assert engine.usage.compiled[-1]["reason"] == "1 lanes together are faster"
+    again = engine_of(arrays)
+    known, same = train(again)
+    assert known == [1, 1]
+    assert again.usage.programs == 1
+    np.testing.assert_allclose(rows, same, rtol=1e-9)
+
+
+def test_a_deterministic_engine_measures_nothing(quick):
+    arrays = make_arrays()
+    train(engine_of(arrays))
+    engine = engine_of(arrays, deterministic=True)
+    assert train(engine)[0] == [3, 3]
+
+
+def test_ways_worth_comparing():
+    arrays = make_arrays(folds=5)
+    assert [other.together for other in ways.other_ways(layout_of(arrays, 16, 1))] == [1]
+    assert [other.together for other in ways.other_ways(layout_of(arrays, 16, 4))] == [1, 5]
+    assert [other.together for other in ways.other_ways(layout_of(arrays, 16, 4, together=5))] == [1, 20]
+    assert [other.together for other in ways.other_ways(layout_of(arrays, 16, 4, devices=2))] == [1, 5]
+    assert ways.other_ways(layout_of(make_arrays(folds=1 + 1), 16, 1, together=2))[0].together == 1
+
+
+def test_the_fastest_of_real_programs_is_one_of_them(arrays):
+    store = ProgramStore()
+    engine = engine_of(arrays, store=store)
+    engine.add(0, point())
+    assert engine.seat() == {}
+    program = engine.population_of(0).program
+    futures = [store.request(program.recipe, layout) for layout in [program.layout, *ways.other_ways(program.layout)]]
+    drawn = engine._draw(engine._seated[0].home, engine.population_of(0).seats[0].numbers, 0)
+    assert ways.fastest(futures, arrays, drawn) in {1, 3}
