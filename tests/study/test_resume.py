@@ -109,7 +109,7 @@ def test_a_killed_study_is_completed_as_if_it_had_not_been(project, killed_after
 
 
 def test_ctrl_c_keeps_what_was_finished_and_says_how_to_go_on(project):
-    process = start(project, "run", "iris.py", "--trials", TRIALS)
+    process = start(project, "run", "iris.py", "--trials", 1000)  # more than end before the signal comes
     wait_for_trials(project, 3)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
