@@ -7,7 +7,7 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 
 from tuner.lanes.arrays import Arrays
-from tuner.lanes.costs import Family
+from tuner.lanes.costs import COMPILE, Family
 from tuner.lanes.draws import Drawn
 from tuner.lanes.layout import Layout
 from tuner.lanes.population import Population
@@ -49,7 +49,8 @@ class Ways:
         """A chunk of the family trained for so long; ``drawn`` makes a trial to measure with."""
         self._spent[family] += seconds
         others = other_ways(program.layout)
-        if family in self._weighings or self._spent[family] < _PATIENCE * program.seconds * len(others):
+        compile_seconds = max(program.seconds, COMPILE)  # a program from the cache took less than the others will
+        if family in self._weighings or self._spent[family] < _PATIENCE * compile_seconds * len(others):
             return
         present: Future[Program] = Future()
         present.set_result(program)
