@@ -3,13 +3,9 @@
 python benchmarks/compare.py mnist-cnn
 """
 
-from typing import Any
-
+from benchmarks.experiments.elastic import experiment_of
 from benchmarks.mnist import load_mnist
-from benchmarks.tasks import TASKS
-from tuner import Dataset, Experiment, Width, models
-
-TASK = TASKS["mnist-cnn"]
+from tuner import Dataset, models
 
 
 def mnist() -> Dataset:
@@ -18,21 +14,4 @@ def mnist() -> Dataset:
     return Dataset(images, labels, "classification")
 
 
-def search_space(trial: Any) -> dict[str, Any]:
-    """The task's search space, with elastic widths."""
-    hyperparameters = TASK.suggest(trial)
-    first, second = hyperparameters.pop("widths")
-    channels = [Width(first, cap=32), Width(second, cap=64)]
-    return hyperparameters | {"channels": channels, "hidden": [], "schedule": "cosine"}
-
-
-experiment = Experiment(
-    name=TASK.name,
-    data=mnist,
-    model=models.CNN,
-    search_space=search_space,
-    metric="accuracy",
-    folds=TASK.folds,
-    epochs=TASK.epochs,
-    test_fraction=0.2,
-)
+experiment = experiment_of("mnist-cnn", data=mnist, model=models.CNN, layers="channels")

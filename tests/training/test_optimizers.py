@@ -57,6 +57,15 @@ def test_a_warm_up_of_less_than_a_step_is_none(float64):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("momentum", [None, 0.9])
+def test_a_state_starts_as_zeros(name, momentum):
+    hyperparameters = {"optimizer": name, "learning_rate": 0.1, "momentum": momentum, "gradient_clip": 1.0}
+    parameters = {"w": jnp.ones((2, 3)), "b": jnp.ones(3)}
+    state = optimizer(hyperparameters, 0.1).init(parameters)
+    assert all(not np.any(leaf) for leaf in jax.tree.leaves(state))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_an_optimizer_works_with_every_part_switched_off_or_on(name):
     parameters = {"w": jnp.ones((2, 3)), "b": jnp.zeros(3)}
     gradients = jax.tree.map(lambda p: jnp.full_like(p, 0.1), parameters)

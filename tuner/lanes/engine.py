@@ -1,45 +1,32 @@
 """The engine: trials go in, an epoch's results of every trial come out. It alone decides which program trains what."""
 
-import os
 from collections.abc import Mapping
-from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
-from dataclasses import dataclass
-from math import gcd
 from typing import Any, Literal, NamedTuple
 
 import jax
-import numpy as np
 
 from tuner.errors import InputError
 from tuner.hyperparameters import Split, split
 from tuner.lanes.arrays import Arrays
 from tuner.lanes.cache import use_persistent_cache
 from tuner.lanes.draws import Drawn, draw
+from tuner.lanes.flights import THREADS, WORKERS, Flights
 from tuner.lanes.homes import Home, Homes
+from tuner.lanes.layout import evenly_spread
 from tuner.lanes.memory import OutOfMemoryError, is_out_of_memory
 from tuner.lanes.placement import Asked
-from tuner.lanes.population import Advanced, Population, Seat
+from tuner.lanes.population import Advanced, Population
 from tuner.lanes.program import Program
+from tuner.lanes.rerun import train_again
+from tuner.lanes.results import EpochResult, results_of
 from tuner.lanes.store import PROGRAMS, ProgramStore
 from tuner.lanes.usage import Usage
 from tuner.training.lane import Model
 from tuner.training.settings import FLOATS
-from tuner.training.tasks import task_of
 
 Wait = Literal["all", "first", "none"]
-
-_THREADS = max(2, os.cpu_count() or 1)
-_WORKERS = ThreadPoolExecutor(_THREADS, thread_name_prefix="tuner-train")
-
-
-@dataclass(frozen=True, eq=False)
-class EpochResult:
-    """One epoch of one trial: its number from 1, the training loss and each metric over the folds, shape (folds,)."""
-
-    epoch: int
-    train_loss: np.ndarray
-    metrics: Mapping[str, np.ndarray]
 
 
 class Taken(NamedTuple):
@@ -66,20 +53,8 @@ class Seated(NamedTuple):
     population: Population
 
 
-class Flight(NamedTuple):
-    """An epoch of a chunk that is under way."""
-
-    population: Population
-    chunk: int
-    trials: list[int]
-    advanced: Future[Advanced]
-
-
 class Engine:
     """Trains trials, all their folds as lanes of compiled programs.
-
-    On a CPU the chunks of a round are advanced by a thread a core, each alone on its core; on an accelerator the
-    threads only keep its queue filled.
 
     Args:
         model: builds a module from hyperparameters.
@@ -114,8 +89,7 @@ class Engine:
         self._arrays, self._slots, self._seed, self._static = arrays, slots, seed, static
         devices = devices or jax.local_device_count()
         on_cpu = jax.default_backend() == "cpu"
-        trials = _evenly(chunk or (1 if on_cpu else slots), len(arrays.folds), devices)
-        self._lockstep = lockstep or trials > 1
+        trials = evenly_spread(chunk or (1 if on_cpu else slots), len(arrays.folds), devices)
         self.usage = Usage()
         self._homes = Homes(
             model,
@@ -126,7 +100,7 @@ class Engine:
             devices=devices,
             budget=budget or arrays.epochs,
             deterministic=deterministic,
-            pool=_WORKERS,
+            pool=WORKERS,
         )
         self._foreseen: dict[int, Asked] = {}
         self._taken: dict[int, Taken] = {}
@@ -134,18 +108,18 @@ class Engine:
         self._seated: dict[int, Seated] = {}
         self._failed: dict[int, Exception] = {}
         self._open: dict[Home, Population] = {}
-        self._flights: list[Flight] = []
+        self._flights = Flights(lockstep=lockstep or trials > 1)
 
     def foresee(self, trials: Mapping[int, Mapping[str, Any]]) -> None:
         """Reckon with trials that will be added later, by number: their homes are chosen together."""
         for trial, hyperparameters in trials.items():
             with suppress(InputError):  # it will be refused when it comes
-                parts = split(hyperparameters, floats=FLOATS, static=self._static)
+                parts = self._split(hyperparameters)
                 self._foreseen[trial] = self._homes.asked(parts)
 
     def add(self, trial: int, hyperparameters: Mapping[str, Any]) -> None:
         """Take a trial on."""
-        parts = split(hyperparameters, floats=FLOATS, static=self._static)
+        parts = self._split(hyperparameters)
         self._taken[trial] = Taken(parts, self._homes.asked(parts))
         self._foreseen.pop(trial, None)
 
@@ -194,14 +168,8 @@ class Engine:
         return set(self._seated)
 
     def dispatch(self) -> None:
-        """Start an epoch of every chunk that does not train; the longest first, so that the threads end together."""
-        flying = {(id(flight.population), flight.chunk) for flight in self._flights}
-        chunks = [(population, chunk) for population in self._populations() for chunk in population.chunks]
-        for population, chunk in sorted(chunks, key=lambda pair: -pair[0].seconds):
-            if (id(population), chunk) not in flying:
-                trials = population.trials_of(chunk)
-                advanced = _WORKERS.submit(population.advance, chunk, trials)
-                self._flights.append(Flight(population, chunk, trials, advanced))
+        """Start an epoch of every chunk that does not train."""
+        self._flights.start(self._populations())
 
     @property
     def is_training(self) -> bool:
@@ -210,9 +178,8 @@ class Engine:
 
     @property
     def has_landed(self) -> bool:
-        """Whether epochs that were started wait to be collected: all of them in lockstep, else any."""
-        landed = [flight.advanced.done() for flight in self._flights]
-        return bool(landed) and (all if self._lockstep else any)(landed)
+        """Whether epochs that were started can be collected without waiting."""
+        return self._flights.have_landed
 
     def collect(self) -> dict[int, EpochResult]:
         """Wait for epochs that were started: in lockstep for all of them, else until the first has ended.
@@ -220,19 +187,12 @@ class Engine:
         Returns:
             The results, in the order of trial numbers.
         """
-        wait(
-            [flight.advanced for flight in self._flights],
-            return_when=ALL_COMPLETED if self._lockstep else FIRST_COMPLETED,
-        )
-        landed = [flight for flight in self._flights if flight.advanced.done()]
-        self._flights = [flight for flight in self._flights if flight not in landed]
         results: dict[int, EpochResult] = {}
-        for population, _, trials, advanced in landed:
+        for population, _, trials, advanced in self._flights.collect():
             error = advanced.exception()
             if error is None:
                 self._note(population, trials, advanced.result())
-                for trial in trials:
-                    results[trial] = self._result(population, trial, advanced.result())
+                results |= results_of(self._arrays, population, trials, advanced.result())
             elif is_out_of_memory(error):
                 results |= self._run_again(trials)
             else:
@@ -255,9 +215,8 @@ class Engine:
 
     def placement_of(self, trial: int) -> dict[str, Any] | None:
         """The program that trains a trial, as plain data; None as long as it has none."""
-        if trial in self._seated:
-            return self._seated[trial].home.placement
-        return self._placed[trial].home.placement if trial in self._placed else None
+        known = self._seated.get(trial) or self._placed.get(trial)
+        return None if known is None else known.home.placement
 
     def population_of(self, trial: int) -> Population:
         """The population that a trial has lanes in."""
@@ -269,21 +228,18 @@ class Engine:
         The lanes that a trial has for its folds all train on the same rows, each from a key of its own: the results
         are those of as many seeds, and the program is one that trials of these sizes had.
         """
-        parts = split(hyperparameters, floats=FLOATS, static=self._static)
-        home, same = (
-            self._homes.place(self._homes.asked(parts), parts, ()),
-            [self._arrays.final] * len(self._arrays.folds),
-        )
-        population = Population(self._homes.request(home).result(), self._arrays, same)
+        parts = self._split(hyperparameters)
+        home = self._homes.place(self._homes.asked(parts), parts, ())
+        program = self._homes.program_that_fits(home, self._homes.request(home))
+        population = Population(program, self._arrays, [self._arrays.final] * len(self._arrays.folds))
         population.insert(trial, self._draw(home, parts.numbers, trial))
         for _ in range(self._arrays.epochs):
             advanced = population.advance(population.seats[trial].chunk, [trial])
-        return self._result(population, trial, advanced)
+        return results_of(self._arrays, population, [trial], advanced)[trial]
 
     def settle(self) -> None:
         """Wait for the epochs that were started, and forget what they gave."""
-        wait([flight.advanced for flight in self._flights])
-        self._flights.clear()
+        self._flights.settle()
 
     def close(self) -> None:
         """Let go of what runs, and of programs that nobody waits for any more."""
@@ -292,6 +248,9 @@ class Engine:
             placed.program.cancel()
         for held in (self._foreseen, self._taken, self._placed, self._seated, self._failed, self._open):
             held.clear()
+
+    def _split(self, hyperparameters: Mapping[str, Any]) -> Split:
+        return split(hyperparameters, floats=FLOATS, static=self._static)
 
     def _draw(self, home: Home, numbers: Mapping[str, float], trial: int) -> Drawn:
         return draw(home.recipe, numbers, self._seed, trial, len(self._arrays.folds))
@@ -302,12 +261,12 @@ class Engine:
 
     def _seat(self, trial: int, placed: Placed) -> None:
         program = self._homes.program_that_fits(placed.home, placed.program)
-        if self._seated and not self._homes.has_room_for(program, self._populations(), _THREADS):
+        if self._seated and not self._homes.has_room_for(program, self._populations(), THREADS):
             return
         population = self._open.get(placed.home)
         if population is None or population.program is not program:
             population = self._open[placed.home] = Population(program, self._arrays, self._arrays.folds)
-            self._homes.runs(placed.asked, program)
+            self._homes.runs(placed.home, program)
         population.insert(trial, placed.drawn)
         self._seated[trial] = Seated(placed.asked, placed.home, population)
         del self._placed[trial]
@@ -319,38 +278,19 @@ class Engine:
             del self._open[seated.home]
 
     def _run_again(self, trials: list[int]) -> dict[int, EpochResult]:
-        """Train a chunk's trials up to the epoch that ran out of memory once more, in a smaller program."""
-        seated = {trial: self._seated[trial] for trial in trials}
-        seats = {trial: seated[trial].population.seats[trial] for trial in trials}
+        """A chunk's trials, once more in a smaller program; those that fit in none fail."""
+        before = {trial: self._seated[trial] for trial in trials}
+        seats = {trial: seated.population.seats[trial] for trial, seated in before.items()}
+        home, layout = before[trials[0]].home, before[trials[0]].population.program.layout
         for trial in trials:
             self._leave(trial)
-        home, layout = seated[trials[0]].home, seated[trials[0]].population.program.layout
-        while True:
-            try:
-                program = self._homes.program_that_fits(home, self._homes.shrink(home, layout))
-                again = Population(program, self._arrays, self._arrays.folds)
-                results = self._replay(again, home, seats)
-            except OutOfMemoryError as error:
-                self._failed |= dict.fromkeys(trials, error)
-                return {}
-            except Exception as error:
-                if not is_out_of_memory(error):
-                    raise
-                layout = program.layout
-            else:
-                self._open[home] = again
-                self._seated |= {trial: Seated(seated[trial].asked, home, again) for trial in trials}
-                return results
-
-    def _replay(self, population: Population, home: Home, seats: Mapping[int, Seat]) -> dict[int, EpochResult]:
-        """Those that have come furthest begin, and the others join when they are as far as they were."""
-        results: dict[int, EpochResult] = {}
-        for epoch in range(max(seat.epoch for seat in seats.values()), -1, -1):
-            for trial in [trial for trial, seat in seats.items() if seat.epoch == epoch]:
-                population.insert(trial, self._draw(home, seats[trial].numbers, trial))
-            for chunk in population.chunks:
-                advanced = population.advance(chunk, population.trials_of(chunk))
-                results |= {trial: self._result(population, trial, advanced) for trial in population.trials_of(chunk)}
+        try:
+            again, results = train_again(self._homes, self._arrays, home, layout, seats, self._draw)
+        except OutOfMemoryError as error:
+            self._failed |= dict.fromkeys(trials, error)
+            return {}
+        self._open[home] = again
+        self._seated |= {trial: Seated(before[trial].asked, home, again) for trial in trials}
         return results
 
     def _note(self, population: Population, trials: list[int], advanced: Advanced) -> None:
@@ -362,16 +302,3 @@ class Engine:
         home, first = self._seated[trials[0]].home, trials[0]
         numbers = population.seats[first].numbers
         self._homes.trained(home, population.program, advanced.seconds, lambda: self._draw(home, numbers, first))
-
-    def _result(self, population: Population, trial: int, advanced: Advanced) -> EpochResult:
-        task = task_of(self._arrays.spec)
-        values = population.results_of(trial, advanced.results)
-        sums = {name: np.asarray(part, np.float64) for name, part in values["sums"].items()}
-        metrics = {name: np.asarray(metric.of(sums)) for name, metric in task.metrics.items()}
-        return EpochResult(population.seats[trial].epoch, np.asarray(values["loss"], np.float64), metrics)
-
-
-def _evenly(trials: int, folds: int, devices: int) -> int:
-    """The trials of a chunk, rounded up so that their lanes spread evenly over the devices."""
-    step = devices // gcd(folds, devices)
-    return -(-trials // step) * step

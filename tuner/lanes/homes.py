@@ -33,6 +33,11 @@ class Home(NamedTuple):
     batch_size: int
 
     @property
+    def caps(self) -> Caps:
+        """The caps of its program."""
+        return tuple(self.recipe.signature.caps.values())
+
+    @property
     def placement(self) -> dict[str, Any]:
         """The home as plain data."""
         return {"caps": self.recipe.signature.caps, "batch_size": self.batch_size}
@@ -77,15 +82,13 @@ class Homes:
         self._layouts: dict[Home, Layout] = {}
         self._recipes: dict[Signature, Recipe] = {}  # one object for each, since a recipe builds its model but once
         self._entries: dict[Signature, KernelEntries] = {}
-        self._costs = Costs(self._work, self._compile_seconds)
+        self._costs = Costs(self._work, self._opening_seconds)
         self._placer = Placer(self._costs, budget)
-        self._stored: dict[Signature, set[Caps]] = {}
-        self._seconds: dict[bool, list[float]] = {
-            True: [],
-            False: [],
-        }  # until programs ran, by whether they were stored
+        self._known: dict[Any, dict[str, Any]] = {}  # by family, what earlier studies found out
+        self._running: dict[Any, set[Caps]] = {}  # by family, the caps whose programs this study has run
+        self._load_seconds: list[float] = []
+        self._compile_seconds: list[float] = []
         self._families: dict[Home, Any] = {}
-        self._together: dict[Any, int | None] = {}
         self._ways = Ways(arrays, store.request, pool)
 
     def asked(self, parts: Split) -> Asked:
@@ -117,21 +120,23 @@ class Homes:
         """The program of a home, at once or when it is compiled."""
         return self._store.request(home.recipe, self._layouts[home])
 
-    def runs(self, trial: Asked, program: Program) -> None:
-        """A trial is the first that gets lanes in a program."""
-        if self._deterministic:
+    def runs(self, home: Home, program: Program) -> None:
+        """A home's program is there, and a trial gets lanes in it."""
+        family, caps = self._families[home], home.caps
+        running = self._running.setdefault(family, set())
+        if self._deterministic or caps in running:
             return
-        caps, stored = tuple(program.recipe.signature.caps.values()), self._stored_caps(trial.family)
-        self._seconds[caps in stored].append(program.seconds)
+        running.add(caps)
+        stored = self._stored_caps(family)
+        (self._load_seconds if caps in stored else self._compile_seconds).append(program.seconds)
         if caps not in stored:
-            stored.add(caps)
-            self._remembered(trial.family).add("caps", sorted(stored))
+            self._remembered(family).add("caps", sorted(stored | running))
 
     def ran(self, trial: Asked, home: Home, seconds: float) -> None:
         """An epoch of a trial took so long."""
         self._placer.ran(trial)
         if not self._deterministic:
-            self._costs.observe(trial.family, tuple(home.recipe.signature.caps.values()), seconds)
+            self._costs.observe(trial.family, home.caps, seconds)
 
     def trained(self, home: Home, program: Program, seconds: float, drawn: Callable[[], Drawn]) -> None:
         """A chunk trained for so long: once that is worth it, the ways over the lanes are compared."""
@@ -215,24 +220,26 @@ class Homes:
         return rows * self._entries[key].at(dict(zip(declared, caps, strict=True)))
 
     def _known_way(self, family: Any) -> int | None:
-        if self._deterministic:
-            return None
-        if family not in self._together:
-            self._together[family] = self._remembered(family).read().get("together")
-        if self._together[family] is not None:
+        together: int | None = self._known_of(family).get("together")
+        if together is not None:
             self._ways.skip(family)
-        return self._together[family]
+        return together
 
-    def _compile_seconds(self, family: Any, caps: Caps) -> float:
-        if self._deterministic:
-            return COMPILE
-        stored = caps in self._stored_caps(family)
-        return median(self._seconds[stored] or [_LOAD if stored else COMPILE])
+    def _opening_seconds(self, family: Any, caps: Caps) -> float:
+        if caps in self._stored_caps(family):
+            return median(self._load_seconds or [_LOAD])
+        return median(self._compile_seconds or [COMPILE])
 
     def _stored_caps(self, family: Any) -> set[Caps]:
-        if family not in self._stored:
-            self._stored[family] = set(map(tuple, self._remembered(family).read().get("caps", [])))
-        return self._stored[family]
+        return set(map(tuple, self._known_of(family).get("caps", [])))
+
+    def _known_of(self, family: Any) -> dict[str, Any]:
+        """What earlier studies found out about a family; nothing where no measurement may decide."""
+        if self._deterministic:
+            return {}
+        if family not in self._known:
+            self._known[family] = self._remembered(family).read()
+        return self._known[family]
 
     def _remembered(self, family: Any) -> Remembered:
         layout = layout_of(self._arrays, 1, self._trials, devices=self._devices)

@@ -1,6 +1,7 @@
 """The layout of a program: the shapes that it has beside its recipe's."""
 
 from dataclasses import dataclass, replace
+from math import gcd
 
 import jax.numpy as jnp
 import numpy as np
@@ -67,3 +68,9 @@ def layout_of(arrays: Arrays, batch_size: int, trials: int, *, together: int | N
         mean_shape=np.shape(arrays.folds[0].statistics.mean),
         float_type=str(jnp.result_type(float)),
     )
+
+
+def evenly_spread(trials: int, folds: int, devices: int) -> int:
+    """The trials of a chunk, rounded up so that their lanes spread evenly over the devices."""
+    step = devices // gcd(folds, devices)
+    return -(-trials // step) * step

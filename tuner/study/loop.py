@@ -21,7 +21,8 @@ from optuna.trial import TrialState
 
 from tuner.errors import InputError
 from tuner.experiment import Experiment, resolve
-from tuner.lanes.engine import Engine, EpochResult, Wait
+from tuner.lanes.engine import Engine, Wait
+from tuner.lanes.results import EpochResult
 from tuner.study.foresight import MOST, foreseen
 from tuner.study.ledger import Ledger
 from tuner.study.pruners import judges

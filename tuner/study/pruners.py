@@ -74,13 +74,12 @@ def make_pruner(pruner: str | BasePruner, epochs: int) -> BasePruner:
             return optuna.pruners.NopPruner()
 
 
-def expected_epochs(pruner: str | BasePruner, epochs: int) -> float:
+def expected_epochs(pruner: BasePruner, epochs: int) -> float:
     """Epochs that a trial trains on average, before any has: all, or what is left of them by the default halving."""
-    if not isinstance(pruner, CohortHalving) and pruner != "asha":
+    if not isinstance(pruner, CohortHalving):
         return float(epochs)
-    halving = pruner if isinstance(pruner, CohortHalving) else CohortHalving()
-    stops = [0, *(step for step in range(1, epochs) if halving.is_rung(step)), epochs]
-    return sum((end - begin) / halving.reduction_factor**rung for rung, (begin, end) in enumerate(pairwise(stops)))
+    stops = [0, *(step for step in range(1, epochs) if pruner.is_rung(step)), epochs]
+    return sum((end - begin) / pruner.reduction_factor**rung for rung, (begin, end) in enumerate(pairwise(stops)))
 
 
 def may_judge(pruner: BasePruner) -> bool:

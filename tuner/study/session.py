@@ -63,7 +63,7 @@ class Session:
             slots=memory.parallel_trials,
             seed=memory.seed,
             static=checked.static,
-            budget=expected_epochs(experiment.pruner, experiment.epochs),
+            budget=expected_epochs(study.pruner, experiment.epochs),
             lockstep=memory.deterministic or may_judge(study.pruner),
             deterministic=memory.deterministic,
         )

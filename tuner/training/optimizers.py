@@ -41,7 +41,8 @@ def optimizer(hyperparameters: Mapping[str, Any], rate: Any) -> optax.GradientTr
     for every optimizer (Loshchilov and Hutter, "Decoupled weight decay regularization", 2019).
 
     Args:
-        hyperparameters: of one trial; the structure of the state depends only on their static part.
+        hyperparameters: of one trial; the structure of the state depends only on their static part, and it starts as
+            zeros, whatever the optimizer: a lane that has taken no step is made of nothing else.
         rate: the learning rate of this step, a scalar.
     """
     clip, decay = setting(hyperparameters, "gradient_clip"), setting(hyperparameters, "weight_decay")
