@@ -5,8 +5,9 @@
 
 Prices are those of the digits MLP on two CPU cores, in CPU-seconds. Ten trials train at once, eight more are asked
 ahead. The ratio is that of the seconds to the optimum's, the mean and the largest over the seeds; in brackets programs.
-`known`: the prices are known from the start; `measured`: each epoch is measured, with 20 % noise; `nominal`: nothing is
-measured (--deterministic). `tight`: always the smallest caps; `declared`: always the declared ones.
+`known`: the prices are known from the start; `foreseen`: 500 trials ahead are known too, as those of a random sampler
+are; `measured`: each epoch is measured, with 20 % noise; `nominal`: nothing is measured (--deterministic). `tight`:
+always the smallest caps; `declared`: always the declared ones.
 """
 
 import argparse
@@ -32,6 +33,7 @@ RECORDED = Path(__file__).parents[1] / "tests" / "lanes" / "placement_traces.jso
 COMPILE = 1.2
 CAP = 256
 EPOCHS = 20
+_GAP = 0.005  # of the optimum: what it may be missed by
 BATCHES = (16, 32, 64, 128)
 LOW, HIGH = math.log(16), math.log(CAP + 1)
 
@@ -174,7 +176,7 @@ def always(trace: Trace, caps_of: Callable[[Asked], Caps]) -> tuple[float, int]:
 
 
 def offline(trace: Trace) -> tuple[float, int]:
-    """Seconds and programs of the best placement in hindsight, exact, for each family by itself."""
+    """Seconds and programs of the best placement in hindsight, for each family by itself."""
     families: dict[int, Counter[Caps]] = {}
     for run in trace:
         families.setdefault(run.batch, Counter())[run.asked.tight] += run.epochs
@@ -183,7 +185,10 @@ def offline(trace: Trace) -> tuple[float, int]:
 
 
 def optimum(demand: Mapping[Caps, float], prices: Prices) -> tuple[float, int]:
-    """Facility location as a mixed-integer program: a variable for each program, one for each (demand, program)."""
+    """Facility location as a mixed-integer program: a variable for each program, one for each (demand, program).
+
+    It is solved to half a percent.
+    """
     wanted = sorted(demand)
     steps = [sorted(set(column)) for column in zip(*wanted, strict=True)]  # other caps serve nobody better
     caps = list(itertools.product(*steps))
@@ -197,7 +202,13 @@ def optimum(demand: Mapping[Caps, float], prices: Prices) -> tuple[float, int]:
         LinearConstraint(hstack([eye_array(len(rows)), -choose]), -np.inf, 0),
     ]
     whole = np.r_[np.zeros(len(rows)), np.ones(len(caps))]
-    found = milp([*cost, *map(prices.compile, caps)], integrality=whole, bounds=Bounds(0, 1), constraints=constraints)
+    found = milp(
+        [*cost, *map(prices.compile, caps)],
+        integrality=whole,
+        bounds=Bounds(0, 1),
+        constraints=constraints,
+        options={"mip_rel_gap": _GAP},
+    )
     return float(found.fun), round(sum(found.x[len(rows) :]))
 
 
@@ -244,8 +255,8 @@ def traces(seeds: int) -> dict[str, list[Trace]]:
         "100 trials, halving": [drawn(100, seed, pruned=True) for seed in few],
         "40 trials, one width, 3 batch sizes": [drawn(40, seed, widths=1, batches=(32, 64, 128)) for seed in few],
         "1,000 trials": [drawn(1000, seed) for seed in many],
-        "5,000 trials": [drawn(5000, seed) for seed in many],
-        "5,000 trials, halving": [drawn(5000, seed, pruned=True) for seed in many],
+        "2,000 trials": [drawn(2000, seed) for seed in many],
+        "2,000 trials, halving": [drawn(2000, seed, pruned=True) for seed in many],
         "100 trials that concentrate": [concentrating(100, seed) for seed in few],
         "1,000 trials that concentrate": [concentrating(1000, seed) for seed in many],
         "100 trials, small first": [sorted(trace, key=lambda run: run.sizes) for trace in hundred],
@@ -258,6 +269,7 @@ def compare(kind: list[Trace]) -> dict[str, str]:
     """The cells of one row."""
     best = [offline(trace) for trace in kind]
     ways: dict[str, Callable[[Trace], tuple[float, int]]] = {
+        "foreseen": lambda trace: online(trace, KnownCosts(work), ahead=500),
         "known": lambda trace: online(trace, KnownCosts(work)),
         "measured": lambda trace: online(trace, Costs(work), noise=0.2),
         "nominal": lambda trace: online(trace, Costs(work)),

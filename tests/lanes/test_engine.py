@@ -76,10 +76,13 @@ def test_every_row_comes_anywhere_alike_often():
         (17, 256, 24),
         (25, 256, 32),
         (48, 256, 48),
-        (49, 256, 64),
-        (193, 256, 256),
+        (49, 256, 56),
+        (128, 256, 128),
+        (129, 256, 144),
+        (193, 256, 208),
+        (257, 1024, 288),
         (200, 200, 200),
-        (129, 150, 150),
+        (129, 140, 140),
         (5, 6, 6),
     ],
 )
@@ -88,8 +91,8 @@ def test_the_cap_of_a_size(size, cap, expected):
 
 
 def test_caps_between():
-    assert caps_between([Width(16, 256), Width(256, 256)]) == 9
-    assert caps_between([Width(100, 256), Width(128, 256)]) == 1
+    assert caps_between([Width(16, 256), Width(256, 256)]) == 23
+    assert caps_between([Width(121, 256), Width(128, 256)]) == 1
     assert caps_between([Width(4, 6), Width(6, 6)]) == 2
     for low in range(1, 40):
         for high in range(low, 41):

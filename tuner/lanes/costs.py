@@ -4,7 +4,7 @@ import functools
 import itertools
 import statistics
 from collections import defaultdict, deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from typing import NamedTuple
 
 Family = Hashable
@@ -16,10 +16,14 @@ PROGRAMS = 64  # the line through all programs is fitted to so many
 
 
 class Prices(NamedTuple):
-    """Seconds for one epoch of a trial in a program of given caps, and seconds until a program of given caps runs."""
+    """Seconds for one epoch of a trial in a program of given caps, and seconds until a program of given caps runs.
+
+    stored: caps of programs that an earlier study has left, which run sooner.
+    """
 
     epoch: Callable[[Caps], float]
     compile: Callable[[Caps], float]
+    stored: Collection[Caps] = ()
 
 
 def fit(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
@@ -43,14 +47,16 @@ class Costs:
     Args:
         work: multiply-adds of an epoch of one trial of a family at given caps, all folds; asked once for each.
         compile_seconds: until a program of a family and caps runs; about 0 where it is stored.
+        stored: caps of the programs of a family that are stored.
     """
 
     def __init__(
         self,
         work: Callable[[Family, Caps], float],
         compile_seconds: Callable[[Family, Caps], float] = lambda _family, _caps: COMPILE,
+        stored: Callable[[Family], Collection[Caps]] = lambda _family: (),
     ) -> None:
-        self._work, self._compile = functools.cache(work), compile_seconds
+        self._work, self._compile, self._stored = functools.cache(work), compile_seconds, stored
         self._measured: defaultdict[Family, dict[Caps, deque[float]]] = defaultdict(dict)
         self._line: tuple[float, float] | None = None
 
@@ -69,7 +75,7 @@ class Costs:
 
         ratio = statistics.median([seconds / line(caps) for caps, seconds in measured.items()] or [1.0])
         epoch = functools.cache(lambda caps: measured[caps] if caps in measured else ratio * line(caps))
-        return Prices(epoch, functools.cache(functools.partial(self._compile, family)))
+        return Prices(epoch, functools.cache(functools.partial(self._compile, family)), self._stored(family))
 
     def _fitted(self) -> tuple[float, float]:
         if self._line is None:

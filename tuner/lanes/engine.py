@@ -1,8 +1,8 @@
 """The engine: trials go in, an epoch's results of every trial come out. It alone decides which program trains what."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -37,11 +37,11 @@ class Taken(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """A trial that has a home and no lanes yet: what it starts with, and its program."""
+    """A trial that has a home and no lanes yet, and its program."""
 
+    parts: Split
     asked: Asked
     home: Home
-    drawn: Drawn
     program: Future[Program]
 
 
@@ -105,6 +105,7 @@ class Engine:
         self._foreseen: dict[int, Asked] = {}
         self._taken: dict[int, Taken] = {}
         self._placed: dict[int, Placed] = {}
+        self._drawn: dict[int, Drawn] = {}
         self._seated: dict[int, Seated] = {}
         self._failed: dict[int, Exception] = {}
         self._open: dict[Home, Population] = {}
@@ -124,18 +125,22 @@ class Engine:
         self._foreseen.pop(trial, None)
 
     def place(self) -> None:
-        """Find a home for every trial that was taken on, and have its program compiled in the background."""
-        while self._taken:
-            trial, (parts, asked) = next(iter(self._taken.items()))
+        """Find a home for every trial that was taken on, and have its program compiled in the background.
+
+        While others train, what the trials start with is drawn too.
+        """
+        for trial, (parts, asked) in list(self._taken.items()):
             del self._taken[trial]
             waiting = [other.asked for known in (self._placed, self._taken) for other in known.values()]
             waiting += self._foreseen.values()
-            try:
+            with self._failing(trial):
                 home = self._homes.place(asked, parts, waiting)
-                program = self._homes.request(home)
-                self._placed[trial] = Placed(asked, home, self._draw(home, parts.numbers, trial), program)
-            except Exception as error:  # noqa: BLE001  a user's model may raise anything; that trial alone fails
-                self._failed[trial] = error
+                self._placed[trial] = Placed(parts, asked, home, self._homes.request(home))
+        if self.is_training:  # else programs are waited for, which need the interpreter to be traced
+            for trial, placed in list(self._placed.items()):
+                if trial not in self._drawn:
+                    with self._failing(trial):
+                        self._drawn[trial] = self._draw(placed.home, placed.parts.numbers, trial)
 
     def seat(self, until: Wait = "all") -> dict[int, Exception]:
         """Give trials that were taken on their lanes, in the order in which they came, as long as there are slots.
@@ -154,11 +159,8 @@ class Engine:
             if len(self._seated) >= self._slots:
                 break
             if until == "all" or placed.program.done():
-                try:
+                with self._failing(trial):
                     self._seat(trial, placed)
-                except Exception as error:  # noqa: BLE001  as above
-                    del self._placed[trial]
-                    self._failed[trial] = error
         failed, self._failed = self._failed, {}
         return failed
 
@@ -210,8 +212,8 @@ class Engine:
             population = self._seated[trial].population
             self._homes.ended(population.seats[trial].epoch)
             self._leave(trial)
-        self._taken.pop(trial, None)
-        self._placed.pop(trial, None)
+        for held in (self._taken, self._placed, self._drawn):
+            held.pop(trial, None)
 
     def placement_of(self, trial: int) -> dict[str, Any] | None:
         """The program that trains a trial, as plain data; None as long as it has none."""
@@ -246,8 +248,17 @@ class Engine:
         self.settle()
         for placed in self._placed.values():
             placed.program.cancel()
-        for held in (self._foreseen, self._taken, self._placed, self._seated, self._failed, self._open):
+        for held in (self._foreseen, self._taken, self._placed, self._drawn, self._seated, self._failed, self._open):
             held.clear()
+
+    @contextmanager
+    def _failing(self, trial: int) -> Iterator[None]:
+        """A user's model may raise anything while it is traced or built; that trial alone fails."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001
+            self._placed.pop(trial, None)
+            self._failed[trial] = error
 
     def _split(self, hyperparameters: Mapping[str, Any]) -> Split:
         return split(hyperparameters, floats=FLOATS, static=self._static)
@@ -267,7 +278,8 @@ class Engine:
         if population is None or population.program is not program:
             population = self._open[placed.home] = Population(program, self._arrays, self._arrays.folds)
             self._homes.runs(placed.home, program)
-        population.insert(trial, placed.drawn)
+        drawn = self._drawn.pop(trial, None)
+        population.insert(trial, drawn or self._draw(placed.home, placed.parts.numbers, trial))
         self._seated[trial] = Seated(placed.asked, placed.home, population)
         del self._placed[trial]
 

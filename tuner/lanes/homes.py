@@ -82,7 +82,7 @@ class Homes:
         self._layouts: dict[Home, Layout] = {}
         self._recipes: dict[Signature, Recipe] = {}  # one object for each, since a recipe builds its model but once
         self._entries: dict[Signature, KernelEntries] = {}
-        self._costs = Costs(self._work, self._opening_seconds)
+        self._costs = Costs(self._work, self._opening_seconds, self._stored_caps)
         self._placer = Placer(self._costs, budget)
         self._known: dict[Any, dict[str, Any]] = {}  # by family, what earlier studies found out
         self._running: dict[Any, set[Caps]] = {}  # by family, the caps whose programs this study has run

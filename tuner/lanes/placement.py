@@ -5,13 +5,13 @@ number of epochs by the tight caps of the trials that want them, so its size is 
 """
 
 import itertools
-import operator
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from tuner.hyperparameters import Width
 from tuner.lanes.costs import Caps, Costs, Family, Prices
+from tuner.lanes.sites import Sites, best_sites, cheapest, cost_without, covers
 
 HEADROOM = 0.25  # of a compile: what a first program may cost the known trials for the sake of those to come
 
@@ -19,11 +19,11 @@ HEADROOM = 0.25  # of a compile: what a first program may cost the known trials 
 def tightest_cap(width: Width) -> int:
     """The smallest cap on the ladder that the size fits in, but no more than the declared cap.
 
-    The ladder is the powers of two and, from 24 on, their halfway points: 16, 24, 32, 48, 64, 96, ...
+    The ladder has eight steps an octave, of 8 at least: 1, 2, 4, 8, 16, 24, ..., 120, 128, 144, ..., 256, 288, ...
     """
-    power = 1 << (int(width.size) - 1).bit_length()
-    halfway = 3 * power // 4
-    return min(halfway if power >= 32 and width.size <= halfway else power, width.cap)
+    octave = 1 << (int(width.size) - 1).bit_length()
+    step = max(8, octave // 16)
+    return min(octave, -(-int(width.size) // step) * step, width.cap)
 
 
 def caps_between(widths: Iterable[Width]) -> int:
@@ -84,14 +84,9 @@ class Decision(NamedTuple):
 
 
 def place(
-    tight: Caps, declared: Caps, opened: Iterable[Caps], demand: Mapping[Caps, float], prices: Prices
+    tight: Caps, declared: Caps, opened: Collection[Caps], demand: Mapping[Caps, float], prices: Prices
 ) -> Decision:
     """Decide which program trains a trial, all of one family.
-
-    Ski rental for each cap (Karlin, Manasse, Rudolph, Sleator 1988), which on all caps together is the deterministic
-    rule of online facility location (Fotakis 2003): the best candidate opens when what it would have saved reaches
-    what it costs. Where nothing covers a demand its price is that of a tight program of its own, so a trial that
-    nothing covers always opens one.
 
     Args:
         tight: the trial's tight caps.
@@ -100,37 +95,49 @@ def place(
         demand: tight caps to epochs: of the past, and those expected of the trials at hand, this one included.
         prices: what epochs and compiles cost.
     """
-    opened = sorted(opened, key=lambda caps: (prices.epoch(caps), caps))
-    meanwhile = _cheapest(tight, opened)
-    candidates = _candidates(tight, declared, demand) - set(opened)
-    if meanwhile is not None:
-        now = prices.epoch(meanwhile)
-        candidates = {caps for caps in candidates if prices.epoch(caps) < now}
-        if not candidates:
-            return Decision(meanwhile, meanwhile, len(opened))
-    costs = {wanted: _cost_now(wanted, epochs, opened, prices) for wanted, epochs in demand.items()}
-    taxes = {caps: _tax(caps, tight, demand, costs, prices) for caps in sorted(candidates)}
-    gains = {caps: tax - prices.compile(caps) for caps, tax in taxes.items()}
-    best = max(gains, key=lambda caps: gains[caps])
-    if meanwhile is None:
-        best = _with_headroom(best, gains, prices)
-    elif gains[best] < 0:
-        return Decision(meanwhile, meanwhile, len(opened))
-    return Decision(best, meanwhile, len(opened), taxes[best], prices.compile(best))
+    return _decide(tight, plan(tight, declared, opened, demand, prices), opened, demand, prices)
 
 
-def _covers(caps: Caps, wanted: Caps) -> bool:
-    return all(map(operator.ge, caps, wanted))
+def plan(
+    tight: Caps, declared: Caps, opened: Collection[Caps], demand: Mapping[Caps, float], prices: Prices
+) -> frozenset[Caps]:
+    """The programs that, opened beside those that are open, would serve the demand at least cost.
+
+    For each cap alone this is ski rental (Karlin, Manasse, Rudolph, Sleator 1988): a program opens when what it would
+    have saved reaches what it costs. For a trial that nothing open covers one program is always planned.
+
+    Args:
+        tight: the tight caps of the trial that comes next.
+        declared: as in ``place``.
+        opened: as in ``place``.
+        demand: as in ``place``.
+        prices: as in ``place``.
+    """
+    sites = Sites(_candidates(tight, declared, demand, prices), opened, demand, prices, tight)
+    planned = frozenset(sites.caps[site] for site in best_sites(sites))
+    if cheapest(tight, opened, prices) is not None:
+        return planned
+    best = cheapest(tight, planned, prices)
+    return planned - {best} | {_with_headroom(tight, sites, planned - {best}, prices)}
 
 
-def _cheapest(wanted: Caps, cheapest_first: Iterable[Caps]) -> Caps | None:
-    return next((caps for caps in cheapest_first if _covers(caps, wanted)), None)
+def _decide(
+    tight: Caps, planned: Collection[Caps], opened: Collection[Caps], demand: Mapping[Caps, float], prices: Prices
+) -> Decision:
+    """The cheapest of the programs that are open or planned."""
+    meanwhile = cheapest(tight, opened, prices)
+    best = cheapest(tight, [*planned, *opened], prices)
+    if best is None:
+        raise ValueError(f"nothing that is planned or open covers {tight}")
+    if best == meanwhile:
+        return Decision(best, meanwhile, len(opened))
+    return Decision(best, meanwhile, len(opened), _tax(best, opened, demand, prices), prices.compile(best))
 
 
-def _candidates(tight: Caps, declared: Caps, demand: Iterable[Caps]) -> set[Caps]:
-    """The tight caps, those that serve another demand too, and those with all widths some steps up together."""
+def _candidates(tight: Caps, declared: Caps, demand: Iterable[Caps], prices: Prices) -> set[Caps]:
+    """The tight caps of all demands and their joins with the trial's, those some steps up, and stored programs'."""
     joined = {tuple(map(max, tight, other)) for other in demand}
-    return {tight, *_steps_up(tight, declared)} | {caps for caps in joined if _covers(declared, caps)}
+    return {caps for caps in {*demand, *joined, *_steps_up(tight, declared), *prices.stored} if covers(declared, caps)}
 
 
 def _steps_up(tight: Caps, declared: Caps) -> Iterator[Caps]:
@@ -139,25 +146,22 @@ def _steps_up(tight: Caps, declared: Caps) -> Iterator[Caps]:
         yield tight
 
 
-def _cost_now(wanted: Caps, epochs: float, opened: Sequence[Caps], prices: Prices) -> float:
-    caps = _cheapest(wanted, opened)
-    return epochs * prices.epoch(wanted) + prices.compile(wanted) if caps is None else epochs * prices.epoch(caps)
+def _with_headroom(tight: Caps, sites: Sites, others: Collection[Caps], prices: Prices) -> Caps:
+    """The widest of the caps that are nearly the best beside the others: a wider program saves compiles to come."""
+    costs = sites.costs_with_one_more([sites.caps.index(caps) for caps in others])
+    most = costs.min() + HEADROOM * prices.compile(tight)
+    near = [caps for caps, cost in zip(sites.caps, costs, strict=True) if cost <= most and covers(caps, tight)]
+    return max(near, key=lambda caps: (prices.epoch(caps), caps))
 
 
-def _tax(caps: Caps, tight: Caps, demand: Mapping[Caps, float], costs: Mapping[Caps, float], prices: Prices) -> float:
-    """Seconds that the demand would have saved in a program of these caps; the trial itself has to move there."""
-    saved = {
-        wanted: costs[wanted] - epochs * prices.epoch(caps)
+def _tax(caps: Caps, opened: Collection[Caps], demand: Mapping[Caps, float], prices: Prices) -> float:
+    """Seconds that the demand loses without a program of these caps."""
+    lost = (
+        cost_without(wanted, epochs, opened, prices) - epochs * prices.epoch(caps)
         for wanted, epochs in demand.items()
-        if _covers(caps, wanted)
-    }
-    return sum(seconds for wanted, seconds in saved.items() if seconds > 0 or wanted == tight)
-
-
-def _with_headroom(best: Caps, gains: Mapping[Caps, float], prices: Prices) -> Caps:
-    """The widest of the caps that are nearly as good as the best: a wider program saves compiles to come."""
-    least = gains[best] - HEADROOM * prices.compile(best)
-    return max((caps for caps, gain in gains.items() if gain >= least), key=prices.epoch)
+        if covers(caps, wanted)
+    )
+    return sum(seconds for seconds in lost if seconds > 0)
 
 
 class Placer:
@@ -175,6 +179,7 @@ class Placer:
     def __init__(self, costs: Costs, budget: float) -> None:
         self.opened: defaultdict[Family, set[Caps]] = defaultdict(set)
         self.trained: defaultdict[Family, Counter[Caps]] = defaultdict(Counter)
+        self._plans: dict[Family, tuple[int, frozenset[Caps]]] = {}  # epochs trained when it was made, and the plan
         self._costs, self._epochs, self._trials = costs, float(budget), 1
 
     @property
@@ -183,13 +188,22 @@ class Placer:
         return self._epochs / self._trials
 
     def place(self, trial: Asked, waiting: Iterable[Asked] = ()) -> Decision:
-        """Decide where a trial trains, in view of those that wait behind it; a new program counts as open from now."""
-        demand: defaultdict[Caps, float] = defaultdict(float, self.trained[trial.family])
+        """Decide where a trial trains, in view of those that wait behind it; a new program counts as open from now.
+
+        What is planned is looked at again for each trial at first, later when the past has grown by a twentieth.
+        """
+        family, opened = trial.family, self.opened[trial.family]
+        demand: defaultdict[Caps, float] = defaultdict(float, self.trained[family])
         for known in (trial, *waiting):
-            if known.family == trial.family:
+            if known.family == family:
                 demand[known.tight] += self.expected
-        opened = self.opened[trial.family]
-        decision = place(trial.tight, trial.declared, opened, demand, self._costs.prices(trial.family))
+        prices, trained = self._costs.prices(family), self.trained[family].total()
+        looked, planned = self._plans.get(family, (0, frozenset()))
+        is_new = trained + self.expected >= 1.05 * looked
+        if is_new or cheapest(trial.tight, [*planned, *opened], prices) is None:
+            planned = plan(trial.tight, trial.declared, opened, demand, prices)
+            self._plans[family] = trained, planned
+        decision = _decide(trial.tight, planned, opened, demand, prices)
         opened.add(decision.caps)
         return decision
 

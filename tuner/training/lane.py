@@ -7,13 +7,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from flax import nnx
 from jax import lax
 
 from tuner.data import Spec
 from tuner.hyperparameters import Signature
-from tuner.training.optimizers import learning_rate, optimizer
+from tuner.training.optimizers import first_state, learning_rate, take_step
 from tuner.training.settings import setting
 from tuner.training.tasks import Task, task_of
 
@@ -140,8 +139,7 @@ def initial_values(recipe: Recipe, numbers: Mapping[str, int | float], rngs: nnx
 def start(recipe: Recipe, values: Values, numbers: dict[str, Any]) -> Lane:
     """A lane that has taken no step. Its optimizer's state is zeros, whatever the optimizer (see `optimizers`)."""
     hyperparameters = recipe.signature.fill(numbers)
-    state = optimizer(hyperparameters, 0.0).init(values.parameters)
-    return Lane(values, state, jnp.zeros((), jnp.int32), numbers)
+    return Lane(values, first_state(hyperparameters, values.parameters), jnp.zeros((), jnp.int32), numbers)
 
 
 def apply(graph: Any, values: Values, inputs: Any) -> tuple[Any, Any]:
@@ -213,8 +211,7 @@ def _train_step(recipe: Recipe, data: Data, fold: Fold, rows: Any, lane: Lane) -
 
     gradients, (other, loss) = jax.grad(objective, has_aux=True)(lane.values.parameters)
     rate = learning_rate(hyperparameters, lane.step, fold.total_steps)
-    updates, state = optimizer(hyperparameters, rate).update(gradients, lane.optimizer, lane.values.parameters)
-    parameters = optax.apply_updates(lane.values.parameters, updates)
+    parameters, state = take_step(hyperparameters, rate, gradients, lane.optimizer, lane.values.parameters)
     return Lane(Values(parameters, other), state, lane.step + 1, lane.numbers), loss
 
 
