@@ -83,6 +83,11 @@ class Signature:
         return {path: slot.cap for path, slot in self.leaves() if isinstance(slot, Elastic)}
 
     @property
+    def statics(self) -> dict[str, Any]:
+        """Path to value, for each that shapes the program and is no ``Width``."""
+        return {path: slot.value for path, slot in self.leaves() if isinstance(slot, Static)}
+
+    @property
     def sizes(self) -> list[str]:
         """The paths whose numbers are sizes of a ``Width``, thus whole."""
         return list(self.caps)

@@ -12,7 +12,7 @@ import jax
 import pytest
 
 from tuner.lanes.cache import _is_whole, cache_folder, drop_damaged, trim, use_persistent_cache
-from tuner.lanes.remembered import Remembered
+from tuner.lanes.remembered import Known, Remembered
 
 TUNER = Path(sys.executable).with_name("tuner")
 EXPERIMENT = """
@@ -145,26 +145,29 @@ def test_without_a_folder_to_write_everything_works_and_it_is_said_once(no_cache
     assert "directory" in message or "denied" in message  # the cause, as the system says it
     assert jax.config.jax_compilation_cache_dir is None
     known = Remembered("family")
-    known.add("caps", [[8]])
-    assert known.read() == {}
+    known.add(caps=[(8,)])
+    assert known.read() == Known()
 
 
 def test_what_is_remembered_is_there_for_the_next_process(no_cache):
-    Remembered("family").add("caps", [[8]])
-    Remembered("family").add("seconds", 1.5)
-    assert Remembered("family").read() == {"caps": [[8]], "seconds": 1.5}
-    assert Remembered("another").read() == {}
+    Remembered("family").add(caps=[(8,)])
+    Remembered("family").add(together=5)
+    assert Remembered("family").read() == Known(caps=[(8,)], together=5)
+    assert Remembered("another").read() == Known()
 
 
-@pytest.mark.parametrize("damaged", [b"", b'{"caps": [[8', b"[1, 2]", b"null", b"\xff\xfe\x00"])
+DAMAGED = [b"", b'{"caps": [[8', b"[1, 2]", b"null", b"\xff\xfe\x00", b'{"caps": 5}', b'{"caps": [[8]], "together": 0}']
+
+
+@pytest.mark.parametrize("damaged", DAMAGED)
 def test_what_is_damaged_counts_as_empty_and_is_written_anew(no_cache, damaged):
     known = Remembered("family")
-    known.add("caps", [[8]])
+    known.add(caps=[(8,)])
     (file,) = (no_cache / "cache" / "programs").iterdir()
     file.write_bytes(damaged)
-    assert known.read() == {}
-    known.add("caps", [[16]])
-    assert known.read() == {"caps": [[16]]}
+    assert known.read() == Known()
+    known.add(caps=[(16,)])
+    assert known.read() == Known(caps=[(16,)])
 
 
 class Runs:

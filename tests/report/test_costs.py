@@ -80,6 +80,15 @@ def test_programs_that_differ_in_nothing_shown_are_one_row():
     assert sum("hidden.0" in row for row in rows) == 1
 
 
+def test_static_values_are_shown_where_they_differ():
+    statics = [{"optimizer": name, "schedule": "cosine"} for name in ("adam", "sgd")] + [{"schedule": "cosine"}]
+    lines = full(COST | {"compiled": [PROGRAM | {"static": static} for static in statics]}).splitlines()[-4:]
+    assert "caps and what else differs" in lines[0]
+    assert "hidden.1 64, optimizer adam" in lines[1]
+    assert "hidden.1 64, optimizer sgd" in lines[2]
+    assert not any("cosine" in line for line in lines)
+
+
 def test_a_long_table_is_cut():
     programs = [PROGRAM | {"batch_size": size} for size in range(100)]
     lines = full(COST | {"compiled": programs}).splitlines()

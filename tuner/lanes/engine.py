@@ -11,6 +11,7 @@ from tuner.errors import InputError
 from tuner.hyperparameters import Split, split
 from tuner.lanes.arrays import Arrays
 from tuner.lanes.cache import use_persistent_cache
+from tuner.lanes.compaction import Compaction
 from tuner.lanes.draws import Drawn, draw
 from tuner.lanes.flights import THREADS, WORKERS, Flights
 from tuner.lanes.homes import Home, Homes
@@ -109,6 +110,8 @@ class Engine:
         self._seated: dict[int, Seated] = {}
         self._failed: dict[int, Exception] = {}
         self._open: dict[Home, Population] = {}
+        self._compaction = None if deterministic else Compaction(self._homes, arrays)
+        self._more_to_come = True
         self._flights = Flights(lockstep=lockstep or trials > 1)
 
     def foresee(self, trials: Mapping[int, Mapping[str, Any]]) -> None:
@@ -123,6 +126,11 @@ class Engine:
         parts = self._split(hyperparameters)
         self._taken[trial] = Taken(parts, self._homes.asked(parts))
         self._foreseen.pop(trial, None)
+        self._more_to_come = True
+
+    def no_more(self) -> None:
+        """No trial will be added: those that are left may be moved together."""
+        self._more_to_come = False
 
     def place(self) -> None:
         """Find a home for every trial that was taken on, and have its program compiled in the background.
@@ -161,6 +169,8 @@ class Engine:
             if until == "all" or placed.program.done():
                 with self._failing(trial):
                     self._seat(trial, placed)
+        if not (self._more_to_come or self._placed or self.is_training):
+            self._compact()
         failed, self._failed = self._failed, {}
         return failed
 
@@ -282,6 +292,13 @@ class Engine:
         population.insert(trial, drawn or self._draw(placed.home, placed.parts.numbers, trial))
         self._seated[trial] = Seated(placed.asked, placed.home, population)
         del self._placed[trial]
+
+    def _compact(self) -> None:
+        moved = {} if self._compaction is None else self._compaction.moved(self._open)
+        self._open |= moved
+        for population in moved.values():
+            for trial in population.seats:
+                self._seated[trial] = self._seated[trial]._replace(population=population)
 
     def _leave(self, trial: int) -> None:
         seated = self._seated.pop(trial)

@@ -15,7 +15,7 @@ from tuner.lanes.memory import OutOfMemoryError, device_bytes, is_out_of_memory
 from tuner.lanes.placement import Asked, Placer
 from tuner.lanes.population import Population
 from tuner.lanes.program import Program
-from tuner.lanes.remembered import Remembered
+from tuner.lanes.remembered import Known, Remembered
 from tuner.lanes.store import ProgramStore
 from tuner.lanes.usage import Usage
 from tuner.lanes.ways import Ways
@@ -39,8 +39,10 @@ class Home(NamedTuple):
 
     @property
     def placement(self) -> dict[str, Any]:
-        """The home as plain data."""
-        return {"caps": self.recipe.signature.caps, "batch_size": self.batch_size}
+        """The home as plain data; of a function, its name."""
+        statics = {path: value for path, value in self.recipe.signature.statics.items() if path != "batch_size"}
+        named = {path: getattr(value, "__qualname__", value) for path, value in statics.items()}
+        return {"caps": self.recipe.signature.caps, "batch_size": self.batch_size, "static": named}
 
     @property
     def described(self) -> str:
@@ -84,7 +86,7 @@ class Homes:
         self._entries: dict[Signature, KernelEntries] = {}
         self._costs = Costs(self._work, self._opening_seconds, self._stored_caps)
         self._placer = Placer(self._costs, budget)
-        self._known: dict[Any, dict[str, Any]] = {}  # by family, what earlier studies found out
+        self._known: dict[Any, Known] = {}  # by family, what earlier studies found out
         self._running: dict[Any, set[Caps]] = {}  # by family, the caps whose programs this study has run
         self._load_seconds: list[float] = []
         self._compile_seconds: list[float] = []
@@ -120,6 +122,15 @@ class Homes:
         """The program of a home, at once or when it is compiled."""
         return self._store.request(home.recipe, self._layouts[home])
 
+    def request_smaller(self, home: Home, layout: Layout) -> Future[Program]:
+        """A home's program in another layout, for its last trials."""
+        self._usage.compiled.append(home.placement | {"reason": f"{layout.trials} places for the last trials"})
+        return self._store.request(home.recipe, layout)
+
+    def opening_seconds(self, home: Home) -> float:
+        """What a program of a home is expected to take until it runs."""
+        return self._opening_seconds(self._families[home], home.caps)
+
     def runs(self, home: Home, program: Program) -> None:
         """A home's program is there, and a trial gets lanes in it."""
         family, caps = self._families[home], home.caps
@@ -130,7 +141,7 @@ class Homes:
         stored = self._stored_caps(family)
         (self._load_seconds if caps in stored else self._compile_seconds).append(program.seconds)
         if caps not in stored:
-            self._remembered(family).add("caps", sorted(stored | running))
+            self._remembered(family).add(caps=sorted(stored | running))
 
     def ran(self, trial: Asked, home: Home, seconds: float) -> None:
         """An epoch of a trial took so long."""
@@ -146,7 +157,7 @@ class Homes:
     def adopt_ways(self) -> None:
         """Use what comparing the ways has found, for trials to come and for studies to come."""
         for family, together in self._ways.found().items():
-            self._remembered(family).add("together", together)
+            self._remembered(family).add(together=together)
             for home in [home for home, other in self._families.items() if other == family]:
                 layout = self._layouts[home]
                 if layout.together != min(together, layout.lanes // layout.devices):
@@ -220,7 +231,7 @@ class Homes:
         return rows * self._entries[key].at(dict(zip(declared, caps, strict=True)))
 
     def _known_way(self, family: Any) -> int | None:
-        together: int | None = self._known_of(family).get("together")
+        together = self._known_of(family).together
         if together is not None:
             self._ways.skip(family)
         return together
@@ -231,12 +242,12 @@ class Homes:
         return median(self._compile_seconds or [COMPILE])
 
     def _stored_caps(self, family: Any) -> set[Caps]:
-        return set(map(tuple, self._known_of(family).get("caps", [])))
+        return set(self._known_of(family).caps)
 
-    def _known_of(self, family: Any) -> dict[str, Any]:
+    def _known_of(self, family: Any) -> Known:
         """What earlier studies found out about a family; nothing where no measurement may decide."""
         if self._deterministic:
-            return {}
+            return Known()
         if family not in self._known:
             self._known[family] = self._remembered(family).read()
         return self._known[family]

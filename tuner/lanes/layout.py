@@ -43,6 +43,11 @@ class Layout:
             return replace(self, trials=trials, together=min(self.together, trials * self.folds // self.devices))
         return replace(self, together=self.together // 2) if self.together > 1 else None
 
+    def holding(self, trials: int) -> "Layout":
+        """The smallest layout with room for so many trials that halving the trials of this one leads to."""
+        half = self.halved()
+        return half.holding(trials) if half is not None and trials <= half.trials < self.trials else self
+
 
 def layout_of(arrays: Arrays, batch_size: int, trials: int, *, together: int | None = None, devices: int = 1) -> Layout:
     """The layout of a program for this data and batch size.

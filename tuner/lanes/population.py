@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -66,11 +66,16 @@ class Population:
 
     def insert(self, trial: int, drawn: Drawn) -> None:
         """Start a trial in the first free place."""
-        trials = self.program.layout.trials
-        chunk, place = first_free({(seat.chunk, seat.place) for seat in self.seats.values()}, trials)
-        state = self._chunks[chunk] if chunk in self._chunks else self.program.empty()
-        self._chunks[chunk] = self.program.insert(state, place, drawn.values, drawn.numbers)
-        self.seats[trial] = Seat(chunk, place, drawn.numbers, drawn.words, *_weights(drawn.values.parameters))
+        seat = Seat(0, 0, drawn.numbers, drawn.words, *_weights(drawn.values.parameters))
+        self._place(trial, seat, self.program.first_lanes(drawn.values, drawn.numbers))
+
+    def moved_to(self, program: Program) -> "Population":
+        """These trials, as far as they are, in another program of the same recipe. This population ends."""
+        other = Population(program, self._arrays, self._parts)
+        for trial, seat in self.seats.items():
+            lanes = self._lanes(seat)
+            other._place(trial, seat, jax.tree.map(lambda leaf, lanes=lanes: leaf[lanes], self._chunks[seat.chunk]))
+        return other
 
     def remove(self, trial: int) -> None:
         """Free a trial's lanes, and its chunk if that is empty."""
@@ -93,9 +98,20 @@ class Population:
 
     def results_of(self, trial: int, results: Any) -> Any:
         """A trial's part of its chunk's results, leading axis (folds,)."""
-        seat, folds = self.seats[trial], self.program.layout.folds
-        lanes = slice(seat.place * folds, (seat.place + 1) * folds)
+        lanes = self._lanes(self.seats[trial])
         return jax.tree.map(lambda leaf: leaf[lanes], results)
+
+    def _place(self, trial: int, seat: Seat, lanes: Lane) -> None:
+        """Put lanes into the first free place."""
+        taken = {(other.chunk, other.place) for other in self.seats.values()}
+        chunk, place = first_free(taken, self.program.layout.trials)
+        state = self._chunks[chunk] if chunk in self._chunks else self.program.empty()
+        self._chunks[chunk] = self.program.insert(state, place, lanes)
+        self.seats[trial] = replace(seat, chunk=chunk, place=place)
+
+    def _lanes(self, seat: Seat) -> slice:
+        folds = self.program.layout.folds
+        return slice(seat.place * folds, (seat.place + 1) * folds)
 
     def _orders(self, trials: Sequence[int]) -> np.ndarray:
         layout = self.program.layout

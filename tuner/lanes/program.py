@@ -56,23 +56,29 @@ class Program:
             return jax.device_put(tree)
         return jax.device_put(tree, _shared(self.layout))
 
-    def insert(self, chunk: Lane | None, place: int, values: Values, numbers: Mapping[str, Any]) -> Lane:
-        """Put a trial's lanes, which have taken no step, into a place of the chunk; ``chunk`` is used up.
+    def first_lanes(self, values: Values, numbers: Mapping[str, Any]) -> Lane:
+        """A trial's lanes, which have taken no step.
+
+        Args:
+            values: the lanes' model values, leading axis (folds,).
+            numbers: path to number.
+        """
+        lanes: Lane = jax.tree.map(_zeros, _stacked(self._empty_lane, self.layout.folds))
+        typed = {path: np.full_like(lanes.numbers[path], number) for path, number in numbers.items()}
+        return lanes._replace(values=values, numbers=typed)
+
+    def insert(self, chunk: Lane | None, place: int, lanes: Lane) -> Lane:
+        """Put a trial's lanes into a place of the chunk; ``chunk`` is used up.
 
         Args:
             chunk: all lanes.
             place: of the trial, from 0.
-            values: the lanes' model values, leading axis (folds,).
-            numbers: path to number.
+            lanes: leading axis (folds,).
         """
-        folds = self.layout.folds
-        lanes: Lane = jax.tree.map(_zeros, _stacked(self._empty_lane, folds))
-        typed = {path: np.full_like(lanes.numbers[path], number) for path, number in numbers.items()}
-        lanes = lanes._replace(values=values, numbers=typed)
         if self._put is None:
             placed: Lane = self.on_device(lanes)
             return placed
-        after: Lane = self._put(chunk, self.everywhere(lanes), self.everywhere(np.int32(place * folds)))
+        after: Lane = self._put(chunk, self.everywhere(lanes), self.everywhere(np.int32(place * self.layout.folds)))
         return after
 
     def advance(self, chunk: Lane, data: Data, folds: Fold, orders: Any, bounds: Bounds) -> tuple[Lane, Any]:

@@ -5,19 +5,26 @@ it is missing, old or damaged, everything is found out again.
 """
 
 import hashlib
-import json
 import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import jax
+from pydantic import BaseModel, Field
 
 from tuner.lanes.cache import cache_folder
 
 
+class Known(BaseModel):
+    """What is known of a family: the caps of the programs in the cache, and the lanes of one vmap, once measured."""
+
+    caps: list[tuple[int, ...]] = []
+    together: int | None = Field(default=None, ge=1)
+
+
 class Remembered:
-    """Plain data about a family of programs, kept between processes.
+    """What is known of a family of programs, kept between processes.
 
     Args:
         identity: what the data belongs to, as text; the device and JAX's version are added.
@@ -28,19 +35,18 @@ class Remembered:
         key = "\n".join([identity, jax.__version__, device.platform, device.device_kind, str(os.cpu_count())])
         self._file = cache_folder() / "programs" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
 
-    def read(self) -> dict[str, Any]:
-        """What is known; empty where nothing is."""
+    def read(self) -> Known:
+        """What is known; nothing where the file is missing or damaged."""
         try:
-            known = json.loads(self._file.read_text())
+            return Known.model_validate_json(self._file.read_bytes())
         except (OSError, ValueError):
-            return {}
-        return known if isinstance(known, dict) else {}
+            return Known()
 
-    def add(self, key: str, value: Any) -> None:
-        """Remember a value under a key, beside what is known."""
+    def add(self, **found: Any) -> None:
+        """Remember fields of ``Known``, beside what is known."""
         with suppress(OSError):  # a home that cannot be written
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            _replace(self._file, json.dumps(self.read() | {key: value}))
+            _replace(self._file, self.read().model_copy(update=found).model_dump_json())
 
 
 def _replace(file: Path, text: str) -> None:

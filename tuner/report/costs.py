@@ -1,7 +1,7 @@
 """What a study cost, in words: where its time went, what its programs gave, and why each was compiled."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 Cost = Mapping[str, Any]
@@ -85,12 +85,13 @@ def _compilations(cost: Cost) -> str:
     return f"{said}, {('all' if hits == count else hits) if hits else 'none'} of them from the cache"
 
 
-def _table(compiled: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The programs by batch size, caps and reason; those that differ in nothing of it are one row."""
-    counted = Counter(map(_row, compiled))
+def _table(compiled: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The programs by batch size, caps, static values and reason; those that differ in nothing of it are one row."""
+    varying = _varying(compiled)
+    counted = Counter(_row(program, varying) for program in compiled)
     if not counted:
         return []
-    rows = [("batch size", "caps", "why it was compiled")]
+    rows = [("batch size", "caps and what else differs" if varying else "caps", "why it was compiled")]
     rows += [
         (batch, caps, why + (f" ({count} times)" if count > 1 else "")) for (batch, caps, why), count in counted.items()
     ]
@@ -100,6 +101,17 @@ def _table(compiled: Iterable[Mapping[str, Any]]) -> list[str]:
     return [f"{batch:>10}  {caps:<{width}}  {why}" for batch, caps, why in rows] + more
 
 
-def _row(program: Mapping[str, Any]) -> tuple[str, str, str]:
-    caps = ", ".join(f"{path} {cap}" for path, cap in program.get("caps", {}).items())
-    return str(program.get("batch_size", "-")), caps or "-", program.get("reason", "-")
+def _varying(compiled: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The paths of static values that are not the same in all programs."""
+    seen: dict[str, set[str]] = {}
+    for program in compiled:
+        for path, value in program.get("static", {}).items():
+            seen.setdefault(path, set()).add(str(value))
+    return [path for path, values in seen.items() if len(values) > 1]
+
+
+def _row(program: Mapping[str, Any], varying: Iterable[str]) -> tuple[str, str, str]:
+    static = program.get("static", {})
+    values = [*program.get("caps", {}).items(), *((path, static[path]) for path in varying if path in static)]
+    shown = ", ".join(f"{path} {value}" for path, value in values)
+    return str(program.get("batch_size", "-")), shown or "-", program.get("reason", "-")

@@ -164,6 +164,8 @@ class Loop:
             if self._engine.has_landed and not self._plan.deterministic:
                 break
         self._place()
+        if self._ended + len(self._running) >= self._total:
+            self._engine.no_more()
 
     def _place(self) -> None:
         with self._ledger.phase("placing"):
