@@ -7,7 +7,7 @@ import pytest
 
 from tests.helpers import make_arrays
 from tests.lanes.test_same_numbers import numbers_of, point
-from tuner.lanes import ways
+from tuner.lanes import homes, ways
 from tuner.lanes.engine import Engine
 from tuner.lanes.layout import layout_of
 from tuner.lanes.store import ProgramStore
@@ -50,7 +50,7 @@ def test_the_faster_way_is_used_and_remembered_and_moves_no_number(float64, quic
     engine = engine_of(arrays)
     together, rows = train(engine)
     assert together == [3, 1]
-    assert engine.usage.compiled[-1]["reason"] == "1 lanes together are faster"
+    assert engine.usage.compiled[-1]["reason"] == "lanes together, measured as the fastest: 1"
     again = engine_of(arrays)
     known, same = train(again)
     assert known == [1, 1]
@@ -63,6 +63,15 @@ def test_a_deterministic_engine_measures_nothing(quick):
     train(engine_of(arrays))
     engine = engine_of(arrays, deterministic=True)
     assert train(engine)[0] == [3, 3]
+
+
+@pytest.mark.parametrize(("bytes_of_cache", "together"), [(3 * 8 * 8 * 4, 3), (3 * 8 * 8 * 4 - 1, 1)])
+def test_lanes_whose_operands_outgrow_the_cache_train_one_at_a_time(monkeypatch, bytes_of_cache, together):
+    monkeypatch.setattr(homes, "_CACHE", bytes_of_cache)  # folds x batch size x cap x four bytes
+    engine = engine_of(make_arrays(), deterministic=True)
+    engine.add(0, point(size=3, cap=8))
+    assert engine.seat() == {}
+    assert engine.population_of(0).program.layout.together == together
 
 
 def test_ways_worth_comparing():

@@ -12,19 +12,20 @@ from tuner.lanes.arrays import Arrays, Part, epoch_order
 from tuner.lanes.draws import Drawn
 from tuner.lanes.placement import first_free
 from tuner.lanes.program import Program
-from tuner.training.lane import Bounds, Lane
+from tuner.lanes.uses import kernel_uses, kernels_of
+from tuner.training.lane import Bounds, Lane, Recipe
 
 
 @dataclass
 class Seat:
-    """Where a trial's lanes are, its numbers, the words of its data orders, kernel entries and those in use, epochs."""
+    """Where a trial's lanes are, its numbers, its orders' words, an example's multiply-adds, in use too, epochs."""
 
     chunk: int
     place: int
     numbers: Mapping[str, float]
     words: np.ndarray
-    weights: int
-    weights_in_use: int
+    weights: float
+    weights_in_use: float
     epoch: int = 0
 
 
@@ -66,7 +67,7 @@ class Population:
 
     def insert(self, trial: int, drawn: Drawn) -> None:
         """Start a trial in the first free place."""
-        seat = Seat(0, 0, drawn.numbers, drawn.words, *_weights(drawn.values.parameters))
+        seat = Seat(0, 0, drawn.numbers, drawn.words, *_weights(self.program.recipe, drawn.values.parameters))
         self._place(trial, seat, self.program.first_lanes(drawn.values, drawn.numbers))
 
     def moved_to(self, program: Program) -> "Population":
@@ -131,8 +132,12 @@ class Population:
         return Bounds(np.int32(min(steps)), most, np.int32(batches))
 
 
-def _weights(parameters: Any) -> tuple[int, int]:
-    """Entries of all kernels, and those that are not masked: masked ones are drawn as zeros, others never are."""
-    kernels = [leaf for leaf in jax.tree.leaves(parameters) if leaf.ndim >= 3]  # the folds' axis comes first
+def _weights(recipe: Recipe, parameters: Any) -> tuple[float, float]:
+    """Multiply-adds of an example with all kernels, and with what is not masked: that is drawn as zeros, else never."""
+    kernels = kernels_of(parameters, lanes_axes=1)
     in_use = [int(np.count_nonzero(kernel)) or kernel.size for kernel in kernels]
-    return sum(kernel.size for kernel in kernels), sum(in_use)
+    uses = kernel_uses(recipe)
+    return (
+        sum(use * kernel.size for use, kernel in zip(uses, kernels, strict=True)),
+        sum(use * count for use, count in zip(uses, in_use, strict=True)),
+    )

@@ -19,8 +19,8 @@ class Usage:
 
     busy_lane_epochs: int = 0
     lane_epochs: int = 0
-    weights: int = 0
-    weights_in_use: int = 0
+    weights: float = 0.0
+    weights_in_use: float = 0.0
     compiled: list[dict[str, Any]] = field(default_factory=list)
 
     @property

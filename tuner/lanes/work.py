@@ -1,16 +1,15 @@
 """How much work an epoch is at given caps, without building the model at each of them."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-import jax
-
+from tuner.lanes.uses import kernel_uses, kernels_of
 from tuner.training.lane import Recipe
 
 Shapes = list[tuple[int, ...]]
 
 
-def kernel_entries(recipe_at: Callable[[Mapping[str, int]], Recipe], declared: Mapping[str, int]) -> "KernelEntries":
+def multiply_adds(recipe_at: Callable[[Mapping[str, int]], Recipe], declared: Mapping[str, int]) -> "MultiplyAdds":
     """Look at a model's kernels at its declared caps, and with each cap halved on its own.
 
     Args:
@@ -20,25 +19,33 @@ def kernel_entries(recipe_at: Callable[[Mapping[str, int]], Recipe], declared: M
     Raises:
         Exception: whatever the model raises.
     """
-    full = _kernels(recipe_at(declared))
+    recipe = recipe_at(declared)
+    full = _shapes(recipe)
     halves = {path: cap // 2 for path, cap in declared.items() if cap > 1}
-    halved = {path: _kernels(recipe_at({**declared, path: half})) for path, half in halves.items()}
-    return KernelEntries(declared, full, halves, halved)
+    halved = {path: _shapes(recipe_at({**declared, path: half})) for path, half in halves.items()}
+    return MultiplyAdds(declared, full, kernel_uses(recipe), halves, halved)
 
 
-class KernelEntries:
-    """Entries of a model's kernels as a function of its caps: every axis grows in proportion to the widths it holds.
+class MultiplyAdds:
+    """Multiply-adds of one example as a function of a model's caps: kernels grow in proportion to the widths they hold.
 
     Args:
         declared: path to cap.
         full: the kernels' shapes there.
+        uses: how often an example meets each kernel.
         halves: path to another cap.
         halved: the kernels' shapes with that path alone at its other cap.
     """
 
     def __init__(
-        self, declared: Mapping[str, int], full: Shapes, halves: Mapping[str, int], halved: Mapping[str, Shapes]
+        self,
+        declared: Mapping[str, int],
+        full: Shapes,
+        uses: Sequence[float],
+        halves: Mapping[str, int],
+        halved: Mapping[str, Shapes],
     ) -> None:
+        self._uses = uses
         self._declared, self._full = declared, full
         self._slopes = {
             path: [
@@ -49,8 +56,8 @@ class KernelEntries:
         }
 
     def at(self, caps: Mapping[str, int]) -> float:
-        """Entries of all kernels at these caps: the multiply-adds of one example, where each kernel is used once."""
-        return float(sum(math.prod(self._shape(index, caps)) for index in range(len(self._full))))
+        """Multiply-adds of one example with all kernels at these caps."""
+        return float(sum(uses * math.prod(self._shape(index, caps)) for index, uses in enumerate(self._uses)))
 
     def _shape(self, index: int, caps: Mapping[str, int]) -> list[float]:
         shape: list[float] = list(self._full[index])
@@ -60,6 +67,5 @@ class KernelEntries:
         return shape
 
 
-def _kernels(recipe: Recipe) -> Shapes:
-
-    return [leaf.shape for leaf in jax.tree.leaves(recipe.abstract.values.parameters) if leaf.ndim >= 2]
+def _shapes(recipe: Recipe) -> Shapes:
+    return [kernel.shape for kernel in kernels_of(recipe.abstract.values.parameters)]

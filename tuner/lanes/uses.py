@@ -1,0 +1,135 @@
+"""What a model does with an example, from a trace of its forward pass: how often each kernel is used, how much is held.
+
+A kernel is used once in a dense layer, and at each place of a convolution.
+"""
+
+import functools
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.extend import core
+
+from tuner.training.lane import Recipe, apply
+
+_ROWS = 2  # of the batch that is looked at; a model that drops axes of length one would not be itself with one
+
+Kernels = dict[core.Var, int]
+"""Variables of a traced function that are a kernel, whole, whatever its shape: the kernel's number."""
+
+
+def kernels_of(parameters: Any, lanes_axes: int = 0) -> list[Any]:
+    """The parameters with two axes or more, in the order of the tree; ``lanes_axes`` of them come before those."""
+    return [leaf for leaf in jax.tree.leaves(parameters) if leaf.ndim >= 2 + lanes_axes]
+
+
+def kernel_uses(recipe: Recipe) -> tuple[float, ...]:
+    """Multiply-adds of one example's forward pass with each kernel, over the kernel's entries.
+
+    It depends on no cap. A kernel that no product takes as it is (an embedding's table, say) counts as used once.
+
+    Raises:
+        Exception: whatever the model raises.
+    """
+    caps = dict.fromkeys(recipe.signature.caps, 2)
+    return _traced(Recipe(recipe.model, recipe.spec, recipe.signature.with_caps(caps))).uses
+
+
+def largest_operand(recipe: Recipe) -> float:
+    """Numbers of one example that its largest product takes beside a kernel: the patches of a convolution, say.
+
+    Raises:
+        Exception: whatever the model raises.
+    """
+    return _traced(recipe).operand
+
+
+class _Forward(NamedTuple):
+    """A forward pass: each kernel's uses, and the largest operand, numbers an example."""
+
+    uses: tuple[float, ...]
+    operand: float
+
+
+@functools.lru_cache(maxsize=256)
+def _traced(recipe: Recipe) -> _Forward:
+    values = recipe.abstract.values
+    examples = jax.ShapeDtypeStruct((_ROWS, *recipe.spec.input_shape), jnp.result_type(float))
+    traced = jax.make_jaxpr(lambda values, inputs: apply(recipe.abstract.evaluation, values, inputs)[0])(
+        values, examples
+    )
+    leaves = jax.tree.leaves((values, examples))
+    kernels = kernels_of(values.parameters)
+    numbers = {id(kernel): number for number, kernel in enumerate(kernels)}
+    known = {
+        var: numbers[id(leaf)] for var, leaf in zip(traced.jaxpr.invars, leaves, strict=True) if id(leaf) in numbers
+    }
+    tally = _Tally([0.0] * len(kernels))
+    _count(traced.jaxpr, known, 1.0, tally)
+    uses = (total / _ROWS / math.prod(kernel.shape) for total, kernel in zip(tally.products, kernels, strict=True))
+    return _Forward(tuple(use or 1.0 for use in uses), tally.operand / _ROWS)
+
+
+@dataclass
+class _Tally:
+    """Multiply-adds with each kernel so far, and the numbers of the largest operand."""
+
+    products: list[float]
+    operand: int = 0
+
+
+def _count(jaxpr: Any, kernels: Kernels, times: float, tally: _Tally) -> Kernels:
+    """Add a function's products to the tally; returns the kernels with those that equations passed on."""
+    kernels = dict(kernels)
+    for equation in jaxpr.eqns:
+        taken = [kernels.get(var) if isinstance(var, core.Var) else None for var in equation.invars]
+        inner = _inner(equation)
+        if inner is not None:
+            known = _renamed(zip(inner.invars, taken[len(taken) - len(inner.invars) :], strict=True))
+            after = _count(inner, known, times * equation.params.get("length", 1), tally)
+            kernels |= _renamed((out, after.get(var)) for out, var in zip(equation.outvars, inner.outvars, strict=True))
+        elif equation.primitive.name in {"dot_general", "conv_general_dilated"}:
+            for var, number in zip(equation.invars, taken, strict=True):
+                if number is None:
+                    tally.operand = max(tally.operand, math.prod(var.aval.shape))
+                else:
+                    tally.products[number] += times * _products(equation)
+        else:
+            kernels |= _passed_on(equation, taken)
+    return kernels
+
+
+def _inner(equation: Any) -> Any:
+    """The jaxpr that an equation runs: a function's, a loop's body, the last branch of a choice between platforms."""
+    found = equation.params.get("jaxpr") or equation.params.get("call_jaxpr") or equation.params.get("fun_jaxpr")
+    found = equation.params["branches"][-1] if "branches" in equation.params else found
+    return getattr(found, "jaxpr", found)
+
+
+def _products(equation: Any) -> float:
+    """Multiply-adds of a product or a convolution."""
+    left, right = (var.aval.shape for var in equation.invars)
+    outputs = math.prod(equation.outvars[0].aval.shape)
+    if equation.primitive.name == "dot_general":
+        (contracted, _), _ = equation.params["dimension_numbers"]
+        return float(outputs * math.prod(left[axis] for axis in contracted))
+    out_features = right[equation.params["dimension_numbers"].rhs_spec[0]]
+    return float(outputs * math.prod(right) / out_features)
+
+
+def _passed_on(equation: Any, taken: Iterable[int | None]) -> Kernels:
+    """A kernel that was reshaped, turned, cast or masked is still that kernel."""
+    pairs = zip(equation.invars, taken, strict=True)
+    return _renamed(
+        (out, number)
+        for var, number in pairs
+        for out in equation.outvars
+        if number is not None and math.prod(out.aval.shape) == math.prod(var.aval.shape)
+    )
+
+
+def _renamed(pairs: Iterable[tuple[Any, int | None]]) -> Kernels:
+    return {var: number for var, number in pairs if number is not None and isinstance(var, core.Var)}
