@@ -53,6 +53,7 @@ def test_dense_layers_meet_an_example_once():
 def test_convolutions_meet_it_at_each_place():
     recipe = recipe_of(CNN, channels=[Width(3, 8), 4], hidden=[5], dropout=0.1)
     assert kernel_uses(recipe) == (48.0, 12.0, 1.0, 1.0)
+    assert largest_operand(recipe) == max(48 * 9 * 2, 12 * 9 * 8)  # patches, since this is a CPU
 
 
 def test_layers_of_others_are_looked_through():

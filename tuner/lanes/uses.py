@@ -103,9 +103,13 @@ def _count(jaxpr: Any, kernels: Kernels, times: float, tally: _Tally) -> Kernels
 
 
 def _inner(equation: Any) -> Any:
-    """The jaxpr that an equation runs: a function's, a loop's body, the last branch of a choice between platforms."""
+    """The jaxpr that an equation runs: a function's, a loop's body, the branch of this platform, or else the last."""
     found = equation.params.get("jaxpr") or equation.params.get("call_jaxpr") or equation.params.get("fun_jaxpr")
-    found = equation.params["branches"][-1] if "branches" in equation.params else found
+    if "branches" in equation.params:
+        branches = equation.params["branches"]
+        platforms = equation.params.get("branches_platforms") or [None] * len(branches)
+        here = [of for of, names in zip(branches, platforms, strict=True) if names and jax.default_backend() in names]
+        found = here[0] if here else branches[-1]
     return getattr(found, "jaxpr", found)
 
 
