@@ -27,7 +27,6 @@ from tuner.lanes.work import MultiplyAdds, multiply_adds
 from tuner.training.lane import Model, Recipe
 from tuner.training.settings import setting
 
-_FASTER = "lanes together, measured as the fastest: {}"
 _CACHE = 1 << 20  # bytes: the second-level cache of a core
 _LOAD = 0.3  # seconds until a program that an earlier study left in the cache runs: it is traced, not compiled
 
@@ -164,11 +163,12 @@ class Homes:
         """Use what comparing the ways has found, for trials to come and for studies to come."""
         for family, together in self._ways.found().items():
             self._remembered(family).add(together=together)
+            reason = f"lanes together, measured as the fastest: {together}"
             for home in [home for home, other in self._families.items() if other == family]:
                 layout = self._layouts[home]
                 if layout.together != min(together, layout.lanes // layout.devices):
                     self._layouts[home] = replace(layout, together=min(together, layout.lanes // layout.devices))
-                    self._usage.compiled.append(home.placement | {"reason": _FASTER.format(together)})
+                    self._usage.compiled.append(home.placement | {"reason": reason})
 
     def ended(self, epochs: int) -> None:
         """A trial ended after so many epochs, complete or pruned."""
@@ -239,16 +239,17 @@ class Homes:
     def _way(self, family: Any, batch_size: int) -> int | None:
         """Lanes together, as measured by an earlier study; before that all, or one where a CPU's cache holds no more.
 
-        One lane at a time takes 0.7 to 0.9 of the time where the largest product's operands of all lanes outgrow the
+        One lane at a time takes 0.7 to 1.0 of the time where the largest product's operands of all lanes outgrow the
         cache of a core, and up to 1.2 where they do not (docs/decisions/chunks.md).
         """
         together = self._known_of(family).together
         if together is not None:
             self._ways.skip(family)
             return together
+        if jax.default_backend() != "cpu":
+            return None
         operand = largest_operand(self._recipe(family, family.caps)) * batch_size * jnp.result_type(float).itemsize
-        outgrows = jax.default_backend() == "cpu" and operand * len(self._arrays.folds) > _CACHE
-        return 1 if outgrows else None
+        return 1 if operand * len(self._arrays.folds) > _CACHE else None
 
     def _opening_seconds(self, family: Any, caps: Caps) -> float:
         if caps in self._stored_caps(family):

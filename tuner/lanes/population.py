@@ -12,8 +12,8 @@ from tuner.lanes.arrays import Arrays, Part, epoch_order
 from tuner.lanes.draws import Drawn
 from tuner.lanes.placement import first_free
 from tuner.lanes.program import Program
-from tuner.lanes.uses import kernel_uses, kernels_of
-from tuner.training.lane import Bounds, Lane, Recipe
+from tuner.lanes.uses import kernel_uses
+from tuner.training.lane import Bounds, Lane, Recipe, kernels_of
 
 
 @dataclass

@@ -6,24 +6,19 @@ A kernel is used once in a dense layer, and at each place of a convolution.
 import functools
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.extend import core
 
-from tuner.training.lane import Recipe, apply
+from tuner.training.lane import Recipe, apply, kernels_of
 
 _ROWS = 2  # of the batch that is looked at; a model that drops axes of length one would not be itself with one
 
 Kernels = dict[core.Var, int]
 """Variables of a traced function that are a kernel, whole, whatever its shape: the kernel's number."""
-
-
-def kernels_of(parameters: Any, lanes_axes: int = 0) -> list[Any]:
-    """The parameters with two axes or more, in the order of the tree; ``lanes_axes`` of them come before those."""
-    return [leaf for leaf in jax.tree.leaves(parameters) if leaf.ndim >= 2 + lanes_axes]
 
 
 def kernel_uses(recipe: Recipe) -> tuple[float, ...]:
@@ -35,7 +30,8 @@ def kernel_uses(recipe: Recipe) -> tuple[float, ...]:
         Exception: whatever the model raises.
     """
     caps = dict.fromkeys(recipe.signature.caps, 2)
-    return _traced(Recipe(recipe.model, recipe.spec, recipe.signature.with_caps(caps))).uses
+    alike = replace(recipe, signature=recipe.signature.with_caps(caps)) if caps else recipe  # else built once more
+    return _traced(alike).uses
 
 
 def largest_operand(recipe: Recipe) -> float:

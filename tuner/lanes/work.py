@@ -3,8 +3,8 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from tuner.lanes.uses import kernel_uses, kernels_of
-from tuner.training.lane import Recipe
+from tuner.lanes.uses import kernel_uses
+from tuner.training.lane import Recipe, kernels_of
 
 Shapes = list[tuple[int, ...]]
 

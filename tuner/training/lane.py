@@ -149,6 +149,11 @@ def apply(graph: Any, values: Values, inputs: Any) -> tuple[Any, Any]:
     return outputs, _split(module)[1].other
 
 
+def kernels_of(parameters: Any, lanes_axes: int = 0) -> list[Any]:
+    """The parameters with two axes or more, in the order of the tree; ``lanes_axes`` of them come before those."""
+    return [leaf for leaf in jax.tree.leaves(parameters) if leaf.ndim >= 2 + lanes_axes]
+
+
 def train_epoch(recipe: Recipe, data: Data, fold: Fold, order: Any, bounds: Bounds, lane: Lane) -> tuple[Lane, Any]:
     """Train one epoch.
 
@@ -217,7 +222,7 @@ def _train_step(recipe: Recipe, data: Data, fold: Fold, rows: Any, lane: Lane) -
 
 def _penalty(hyperparameters: Mapping[str, Any], parameters: Any) -> Any:
     """L1 and L2 penalties on weights: the parameters with two axes or more, not biases and scales."""
-    weights = [leaf for leaf in jax.tree.leaves(parameters) if leaf.ndim >= 2]
+    weights = kernels_of(parameters)
     l1, l2 = setting(hyperparameters, "l1"), setting(hyperparameters, "l2")
     # jnp.abs has slope 1 at 0 and would move what is masked; this has 0 there
     absolute = 0.0 if l1 is None else l1 * sum((w * jnp.sign(w)).sum() for w in weights)
