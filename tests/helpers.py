@@ -20,14 +20,22 @@ def make_dataset(task="classification", rows=90, columns=5, outputs=3):
     return Dataset(inputs, targets, task)
 
 
-def make_arrays(task="classification", *, folds=3, epochs=8, standardize=True, **options):
+class OrdersInPrograms(Arrays):
+    """Arrays whose programs draw the order of the rows, as on an accelerator."""
+
+    @property
+    def rows_to_order(self):
+        return max(len(part.train) for part in [*self.folds, self.final])
+
+
+def make_arrays(task="classification", *, folds=3, epochs=8, standardize=True, kind=Arrays, **options):
     prepared = prepare(make_dataset(task, **options))
     splits = make_splits(prepared, folds, 0.2, 0)
 
     def part(train, validation):
         return Part(train, validation, statistics(prepared, train, standardize))
 
-    return Arrays(
+    return kind(
         prepared,
         tuple(part(fold.train, fold.validation) for fold in splits.folds),
         part(splits.rest, splits.test),

@@ -151,12 +151,12 @@ def test_without_a_folder_to_write_everything_works_and_it_is_said_once(no_cache
 
 def test_what_is_remembered_is_there_for_the_next_process(no_cache):
     Remembered("family").add(caps=[(8,)])
-    Remembered("family").add(together=5)
-    assert Remembered("family").read() == Known(caps=[(8,)], together=5)
+    Remembered("family").add(way=(1, 5))
+    assert Remembered("family").read() == Known(caps=[(8,)], way=(1, 5))
     assert Remembered("another").read() == Known()
 
 
-DAMAGED = [b"", b'{"caps": [[8', b"[1, 2]", b"null", b"\xff\xfe\x00", b'{"caps": 5}', b'{"caps": [[8]], "together": 0}']
+DAMAGED = [b"", b'{"caps": [[8', b"[1, 2]", b"null", b"\xff\xfe\x00", b'{"caps": 5}', b'{"caps": [[8]], "way": [0, 1]}']
 
 
 @pytest.mark.parametrize("damaged", DAMAGED)

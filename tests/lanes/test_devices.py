@@ -12,7 +12,7 @@ SCRIPT = """
 import json, sys
 import jax
 jax.config.update("jax_enable_x64", True)
-from tests.helpers import make_arrays
+from tests.helpers import OrdersInPrograms, make_arrays
 from tests.lanes.test_same_numbers import Normed, point
 from tuner.lanes.engine import Engine
 from tuner.models import MLP
@@ -22,7 +22,8 @@ assert jax.local_device_count() == 4
 found = {}
 for model in (MLP, Normed):
     for chunk in (None, 8):
-        engine = Engine(model, make_arrays(), slots=5, chunk=chunk, seed=0, devices=devices)
+        arrays = make_arrays() if chunk is None else make_arrays(kind=OrdersInPrograms)
+        engine = Engine(model, arrays, slots=5, chunk=chunk, seed=0, devices=devices)
         for trial in range(5):
             engine.add(trial, point(size=3 + trial))
         assert engine.seat() == {}

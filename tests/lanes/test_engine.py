@@ -5,9 +5,9 @@ import pytest
 
 from tests.helpers import make_arrays
 from tuner import Width
-from tuner.lanes.arrays import epoch_order
 from tuner.lanes.draws import lane_words, order_words
 from tuner.lanes.engine import Engine
+from tuner.lanes.orders import epoch_order
 from tuner.lanes.placement import caps_between, first_free, tightest_cap
 from tuner.lanes.usage import Usage
 from tuner.models import MLP

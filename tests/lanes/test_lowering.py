@@ -5,10 +5,11 @@ import jax.export
 import pytest
 from flax import nnx
 
-from tests.helpers import make_arrays, recipe_of
+from tests.helpers import OrdersInPrograms, make_arrays, recipe_of
 from tests.lanes.test_same_numbers import Normed, point
 from tuner.lanes.layout import layout_of
-from tuner.lanes.program import advance_function, advance_shapes, insert_function, insert_shapes
+from tuner.lanes.orders import order_shapes
+from tuner.lanes.program import advance_function, advance_shapes, insert_function, insert_shapes, orders_function
 from tuner.models import MLP
 
 
@@ -49,6 +50,15 @@ def test_inserting_lowers(platform):
     arrays = make_arrays()
     recipe, layout = recipe_of(MLP, arrays, point()), layout_of(arrays, 8, 4)
     exported = jax.export.export(insert_function(layout), platforms=[platform])(*insert_shapes(recipe, layout))
+    assert exported.platforms == (platform,)
+
+
+@pytest.mark.parametrize("platform", ["tpu", "cuda"])
+def test_drawing_orders_lowers(platform):
+    layout = layout_of(make_arrays(kind=OrdersInPrograms), 8, 4)
+    exported = jax.export.export(orders_function(layout), platforms=[platform])(
+        *order_shapes(layout.lanes, layout.rows)
+    )
     assert exported.platforms == (platform,)
 
 

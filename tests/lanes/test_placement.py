@@ -7,7 +7,7 @@ import random
 import pytest
 
 from benchmarks import placement as simulated
-from tuner.lanes.costs import Costs, Prices, fit
+from tuner.lanes.costs import ON_ACCELERATOR, ON_CPU, Costs, Prices, fit, places
 from tuner.lanes.placement import Asked, Placer, place
 from tuner.lanes.sites import Sites, best_sites
 
@@ -228,3 +228,11 @@ def test_plans_are_made_again_when_the_past_has_grown():
 def test_nested_caps_cost_more_than_twice_the_optimum():
     spent, least, _ = simulated.nested()
     assert 2 < spent / least < 4
+
+
+@pytest.mark.parametrize(
+    ("nominal", "work", "expected"),
+    [(ON_CPU, 1e8, 1), (ON_ACCELERATOR, 1e8, 10), (ON_ACCELERATOR, 4e9, 3), (ON_ACCELERATOR, 1e12, 1)],
+)
+def test_a_chunk_holds_what_is_computed_while_its_steps_are_launched(nominal, work, expected):
+    assert places(10, 36, work, nominal) == expected

@@ -1,6 +1,8 @@
 """The way over the lanes is measured once it pays, and remembered."""
 
 import os
+from concurrent.futures import Future
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,7 +22,7 @@ def quick(monkeypatch, tmp_path):
     monkeypatch.setitem(os.environ, "TUNER_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(ways, "_PATIENCE", 0)
     monkeypatch.setattr(ways, "_GAIN", 1e9)
-    monkeypatch.setattr(ways, "fastest", lambda programs, arrays, drawn: 1)
+    monkeypatch.setattr(ways, "fastest", lambda programs, arrays, drawn, busy: ways.Way(1, 1))
 
 
 def engine_of(arrays, **options):
@@ -50,7 +52,7 @@ def test_the_faster_way_is_used_and_remembered_and_moves_no_number(float64, quic
     engine = engine_of(arrays)
     together, rows = train(engine)
     assert together == [3, 1]
-    assert engine.usage.compiled[-1]["reason"] == "lanes together, measured as the fastest: 1"
+    assert engine.usage.compiled[-1]["reason"] == "1 trials, 1 lanes together: measured as the fastest"
     again = engine_of(arrays)
     known, same = train(again)
     assert known == [1, 1]
@@ -83,6 +85,40 @@ def test_ways_worth_comparing():
     assert ways.other_ways(layout_of(make_arrays(folds=1 + 1), 16, 1, together=2))[0].together == 1
 
 
+def test_chunks_worth_comparing():
+    layout = layout_of(make_arrays(folds=5), 16, 8)
+    assert [(o.trials, o.together) for o in ways.other_ways(layout, 5)] == [(8, 1), (8, 5), (1, 5), (3, 15), (5, 25)]
+    assert [(o.trials, o.together) for o in ways.other_ways(layout, 8)] == [(8, 1), (8, 5), (1, 5), (4, 20)]
+    spread = layout_of(make_arrays(folds=5), 16, 8, devices=4)
+    assert [(o.trials, o.together) for o in ways.other_ways(spread, 5)] == [(8, 1), (8, 5), (4, 5)]
+
+
+@pytest.mark.parametrize(
+    ("busy", "seconds", "expected"),
+    [
+        (4, {4: 1.0, 1: 0.5}, 4),  # one chunk of four, or four of one
+        (4, {4: 1.0, 1: 0.2}, 1),
+        (1, {4: 1.0, 1: 0.5}, 1),  # one place of four is in use
+        (4, {4: 1.0, 1: 0.24}, 4),  # no clear gain
+    ],
+)
+def test_idle_places_count(monkeypatch, busy, seconds, expected):
+    class Timed:
+        def __init__(self, program, *_):
+            self.program, self.seats = program, {}
+
+        def advance(self, *_):
+            return SimpleNamespace(seconds=seconds[self.program.layout.trials])
+
+    monkeypatch.setattr(ways, "_full", Timed)
+    futures = []
+    for trials in (4, 1):
+        future = Future()
+        future.set_result(SimpleNamespace(layout=layout_of(make_arrays(), 16, trials)))
+        futures.append(future)
+    assert ways.fastest(futures, None, None, busy) == (expected, 3 * expected)
+
+
 def test_the_fastest_of_real_programs_is_one_of_them(arrays):
     store = ProgramStore()
     engine = engine_of(arrays, store=store)
@@ -91,4 +127,4 @@ def test_the_fastest_of_real_programs_is_one_of_them(arrays):
     program = engine.population_of(0).program
     futures = [store.request(program.recipe, layout) for layout in [program.layout, *ways.other_ways(program.layout)]]
     drawn = engine._draw(engine._seated[0].home, engine.population_of(0).seats[0].numbers, 0)
-    assert ways.fastest(futures, arrays, drawn) in {1, 3}
+    assert ways.fastest(futures, arrays, drawn, 1) in {(1, 1), (1, 3)}

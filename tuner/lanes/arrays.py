@@ -1,4 +1,4 @@
-"""The data set and its folds as the arrays that programs take as arguments, and the order in which rows are seen."""
+"""The data set and its folds as the arrays that programs take as arguments."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from tuner.data import Prepared, Spec, Statistics
-from tuner.nn.random import counter_bits
 from tuner.training.lane import Data, Fold
 
 _EVALUATION_ROWS = 1024  # rows of one evaluation batch at most: bounds the memory of large validation sets
@@ -70,6 +69,11 @@ class Arrays:
         """Steps of the longest epoch, the final training's among them."""
         return max(self.steps(part, batch_size) for part in [*self.folds, self.final])
 
+    @cached_property
+    def rows_to_order(self) -> int | None:
+        """Training rows of the largest part, where programs draw the order of the rows; None where the host does."""
+        return None if jax.default_backend() == "cpu" else max(len(part.train) for part in [*self.folds, self.final])
+
     def uneven(self, batch_size: int) -> bool:
         """Whether folds take different numbers of steps."""
         return len({self.steps(part, batch_size) for part in self.folds}) > 1
@@ -106,23 +110,3 @@ class Arrays:
             rows=padded.reshape(batches, rows),
             weights=weights.reshape(batches, rows),
         )
-
-
-def epoch_order(words: np.ndarray, epoch: int, rows: np.ndarray, steps: int, batch_size: int) -> np.ndarray:
-    """The rows of each step of an epoch: a permutation, the last batch filled up from its start.
-
-    Rows are sorted by random bits of (key, epoch, row's place), so the order depends on nothing else.
-
-    Args:
-        words: uint32, shape (2,).
-        epoch: counted from 0.
-        rows: int32, the training rows.
-        steps: of the epoch.
-        batch_size: rows a step.
-
-    Returns:
-        int32, shape (steps, batch_size).
-    """
-    bits = counter_bits(words, np.asarray([epoch]), np.arange(len(rows)))[0]
-    permutation = rows[np.argsort(bits, kind="stable")]
-    return np.resize(permutation, (steps, batch_size))

@@ -10,9 +10,25 @@ from typing import NamedTuple
 Family = Hashable
 Caps = tuple[int, ...]
 
-OVERHEAD, RATE, COMPILE = 0.003, 1e10, 1.8  # seconds an epoch, multiply-adds a second, seconds: two CPU cores, digits
 MEASUREMENTS = 9  # of a program, the latest; their median counts
 PROGRAMS = 64  # the line through all programs is fitted to so many
+
+
+class Nominal(NamedTuple):
+    """What is reckoned with until something was measured, from the digits MLP.
+
+    overhead: seconds an epoch of a trial, all folds. rate: multiply-adds a second. compile: seconds. launch: seconds
+    that a step of a training takes where there is next to nothing to compute.
+    """
+
+    overhead: float
+    rate: float
+    compile: float
+    launch: float
+
+
+ON_CPU = Nominal(overhead=0.003, rate=1e10, compile=1.8, launch=0.0)  # two cores
+ON_ACCELERATOR = Nominal(overhead=0.0002, rate=4e12, compile=4.0, launch=1e-4)  # one H200
 
 
 class Prices(NamedTuple):
@@ -26,7 +42,21 @@ class Prices(NamedTuple):
     stored: Collection[Caps] = ()
 
 
-def fit(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
+def places(slots: int, steps: int, work: float, nominal: Nominal) -> int:
+    """Trials that a chunk holds: as many as can be computed while their steps are launched, which is the same for all.
+
+    On a device that launches at no cost a chunk holds one trial: an idle place costs what a busy one does.
+
+    Args:
+        slots: trials at once at most.
+        steps: of an epoch.
+        work: multiply-adds of an epoch of one trial.
+        nominal: of the device.
+    """
+    return max(1, min(slots, int(nominal.launch * steps * nominal.rate / max(work, 1.0))))
+
+
+def fit(points: Sequence[tuple[float, float]], nominal: Nominal = ON_CPU) -> tuple[float, float]:
     """The line through (multiply-adds, seconds): its seconds at 0, and a multiply-add.
 
     The median of the slopes between all pairs (Theil 1950, Sen 1968): up to 29 % of the points may be far off. Without
@@ -37,8 +67,8 @@ def fit(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
     slope = statistics.median(slopes) if slopes else 0.0
     if slope > 0:
         return max(0.0, statistics.median(seconds - slope * work for work, seconds in points)), slope
-    ratio = statistics.median([seconds / (OVERHEAD + work / RATE) for work, seconds in points] or [1.0])
-    return ratio * OVERHEAD, ratio / RATE
+    ratio = statistics.median([seconds / (nominal.overhead + work / nominal.rate) for work, seconds in points] or [1.0])
+    return ratio * nominal.overhead, ratio / nominal.rate
 
 
 class Costs:
@@ -48,20 +78,22 @@ class Costs:
         work: multiply-adds of an epoch of one trial of a family at given caps, all folds; asked once for each.
         compile_seconds: until a program of a family and caps runs; about 0 where it is stored.
         stored: caps of the programs of a family that are stored.
+        nominal: what holds before any measurement.
     """
 
     def __init__(
         self,
         work: Callable[[Family, Caps], float],
-        compile_seconds: Callable[[Family, Caps], float] = lambda _family, _caps: COMPILE,
+        compile_seconds: Callable[[Family, Caps], float] = lambda _family, _caps: ON_CPU.compile,
         stored: Callable[[Family], Collection[Caps]] = lambda _family: (),
+        nominal: Nominal = ON_CPU,
     ) -> None:
-        self._work, self._compile, self._stored = functools.cache(work), compile_seconds, stored
+        self._work, self._compile, self._stored, self._nominal = functools.cache(work), compile_seconds, stored, nominal
         self._measured: defaultdict[Family, dict[Caps, deque[float]]] = defaultdict(dict)
         self._line: tuple[float, float] | None = None
 
     def observe(self, family: Family, caps: Caps, seconds: float) -> None:
-        """One epoch of one trial took so long. Never called where placement shall not depend on measurements."""
+        """An epoch of a chunk took so long for each place in it. Never called where no measurement may decide."""
         self._measured[family].setdefault(caps, deque(maxlen=MEASUREMENTS)).append(seconds)
         self._line = None
 
@@ -81,5 +113,6 @@ class Costs:
         if self._line is None:
             programs = ((family, *item) for family, measured in self._measured.items() for item in measured.items())
             latest = deque(programs, maxlen=PROGRAMS)
-            self._line = fit([(self._work(family, caps), statistics.median(took)) for family, caps, took in latest])
+            points = [(self._work(family, caps), statistics.median(took)) for family, caps, took in latest]
+            self._line = fit(points, self._nominal)
         return self._line

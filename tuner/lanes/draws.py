@@ -33,8 +33,10 @@ def draw(recipe: Recipe, numbers: Mapping[str, float], seed: int, trial: int, fo
     """
     keys = lane_words(seed, trial, folds)
     config: Any = jax.config
-    values = _built_once(recipe, numbers, keys) if config.jax_default_prng_impl == "threefry2x32" else None
-    return Drawn(_built_for_each(recipe, numbers, keys) if values is None else values, numbers, order_words(keys))
+    with jax.default_device(jax.local_devices(backend="cpu")[0]):  # an accelerator would be waited for at each number
+        values = _built_once(recipe, numbers, keys) if config.jax_default_prng_impl == "threefry2x32" else None
+        values = _built_for_each(recipe, numbers, keys) if values is None else values
+    return Drawn(values, numbers, order_words(keys))
 
 
 def lane_words(seed: int, trial: int, folds: int) -> np.ndarray:

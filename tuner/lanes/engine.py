@@ -15,7 +15,6 @@ from tuner.lanes.compaction import Compaction
 from tuner.lanes.draws import Drawn, draw
 from tuner.lanes.flights import THREADS, WORKERS, Flights
 from tuner.lanes.homes import Home, Homes
-from tuner.lanes.layout import evenly_spread
 from tuner.lanes.memory import OutOfMemoryError, is_out_of_memory
 from tuner.lanes.placement import Asked
 from tuner.lanes.population import Advanced, Population
@@ -61,7 +60,7 @@ class Engine:
         model: builds a module from hyperparameters.
         arrays: data and folds.
         slots: trials at once at most.
-        chunk: trials that one call of a program trains; by default one on a CPU, all on an accelerator.
+        chunk: trials that one call of a program trains; by default one on a CPU, elsewhere as many as fill the device.
         seed: the study's.
         static: paths of floats that this experiment's model needs as constants.
         store: where programs are kept.
@@ -89,15 +88,14 @@ class Engine:
         use_persistent_cache()
         self._arrays, self._slots, self._seed, self._static = arrays, slots, seed, static
         devices = devices or jax.local_device_count()
-        on_cpu = jax.default_backend() == "cpu"
-        trials = evenly_spread(chunk or (1 if on_cpu else slots), len(arrays.folds), devices)
         self.usage = Usage()
         self._homes = Homes(
             model,
             arrays,
             store,
             self.usage,
-            trials=trials,
+            slots=slots,
+            chunk=chunk,
             devices=devices,
             budget=budget or arrays.epochs,
             deterministic=deterministic,
@@ -112,7 +110,8 @@ class Engine:
         self._open: dict[Home, Population] = {}
         self._compaction = None if deterministic else Compaction(self._homes, arrays)
         self._more_to_come = True
-        self._flights = Flights(lockstep=lockstep or trials > 1)
+        one_a_chunk = (chunk or (1 if jax.default_backend() == "cpu" else slots)) == 1 == devices
+        self._flights = Flights(lockstep=lockstep or not one_a_chunk)
 
     def foresee(self, trials: Mapping[int, Mapping[str, Any]]) -> None:
         """Reckon with trials that will be added later, by number: their homes are chosen together."""
@@ -327,7 +326,7 @@ class Engine:
         self.usage.count([population.seats[trial] for trial in trials], population.program.layout)
         for trial in trials:
             seated = self._seated[trial]
-            self._homes.ran(seated.asked, seated.home, advanced.seconds / len(trials))
+            self._homes.ran(seated.asked, seated.home, advanced.seconds / population.program.layout.trials)
         home, first = self._seated[trials[0]].home, trials[0]
         numbers = population.seats[first].numbers
-        self._homes.trained(home, population.program, advanced.seconds, lambda: self._draw(home, numbers, first))
+        self._homes.trained(home, population, lambda: self._draw(home, numbers, first))

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 
 from tuner.hyperparameters import Signature, Split
 from tuner.lanes.arrays import Arrays
-from tuner.lanes.costs import COMPILE, Caps, Costs
+from tuner.lanes.costs import ON_ACCELERATOR, ON_CPU, Caps, Costs, places
 from tuner.lanes.draws import Drawn
-from tuner.lanes.layout import Layout, layout_of
+from tuner.lanes.layout import Layout, evenly_spread, layout_of
 from tuner.lanes.memory import OutOfMemoryError, device_bytes, is_out_of_memory
 from tuner.lanes.placement import Asked, Placer
 from tuner.lanes.population import Population
@@ -22,7 +22,7 @@ from tuner.lanes.remembered import Known, Remembered
 from tuner.lanes.store import ProgramStore
 from tuner.lanes.usage import Usage
 from tuner.lanes.uses import largest_operand
-from tuner.lanes.ways import Ways
+from tuner.lanes.ways import Way, Ways
 from tuner.lanes.work import MultiplyAdds, multiply_adds
 from tuner.training.lane import Model, Recipe
 from tuner.training.settings import setting
@@ -64,7 +64,8 @@ class Homes:
         arrays: data and folds.
         store: where programs are kept.
         usage: is told which programs are used, and why.
-        trials: in a chunk.
+        slots: trials at once at most.
+        chunk: trials in a chunk; by default one on a CPU, elsewhere as many as fill the device.
         devices: over which lanes are spread.
         budget: epochs that a trial is expected to train, as long as none has ended.
         deterministic: decide nothing by measurement.
@@ -78,25 +79,28 @@ class Homes:
         store: ProgramStore,
         usage: Usage,
         *,
-        trials: int,
+        slots: int,
+        chunk: int | None,
         devices: int,
         budget: float,
         deterministic: bool,
         pool: Executor,
     ) -> None:
         self._model, self._arrays, self._store, self._usage = model, arrays, store, usage
-        self._trials, self._devices, self._deterministic = trials, devices, deterministic
+        self._slots, self._chunk, self._devices, self._deterministic = slots, chunk, devices, deterministic
         self._layouts: dict[Home, Layout] = {}
         self._recipes: dict[Signature, Recipe] = {}  # one object for each, since a recipe builds its model but once
         self._multiply_adds: dict[Signature, MultiplyAdds] = {}
-        self._costs = Costs(self._work, self._opening_seconds, self._stored_caps)
+        self._nominal = ON_CPU if jax.default_backend() == "cpu" else ON_ACCELERATOR
+        self._costs = Costs(self._work, self._opening_seconds, self._stored_caps, self._nominal)
         self._placer = Placer(self._costs, budget)
         self._known: dict[Any, Known] = {}  # by family, what earlier studies found out
         self._running: dict[Any, set[Caps]] = {}  # by family, the caps whose programs this study has run
         self._load_seconds: list[float] = []
         self._compile_seconds: list[float] = []
         self._families: dict[Home, Any] = {}
-        self._ways = Ways(arrays, store.request, pool)
+        fixed = chunk is not None or not self._nominal.launch
+        self._ways = Ways(arrays, store.request, pool, self._nominal.compile, fixed=fixed)
 
     def asked(self, parts: Split) -> Asked:
         """A trial as placement sees it."""
@@ -113,13 +117,7 @@ class Homes:
         home = self._home(trial.family, decision.caps, parts)
         if home not in self._layouts:
             self._families[home] = trial.family
-            self._layouts[home] = layout_of(
-                self._arrays,
-                home.batch_size,
-                self._trials,
-                together=self._way(trial.family, home.batch_size),
-                devices=self._devices,
-            )
+            self._layouts[home] = self._layout(trial.family, home)
             self._usage.compiled.append(home.placement | {"reason": decision.reason})
         return home
 
@@ -149,25 +147,25 @@ class Homes:
             self._remembered(family).add(caps=sorted(stored | running))
 
     def ran(self, trial: Asked, home: Home, seconds: float) -> None:
-        """An epoch of a trial took so long."""
+        """A trial was trained an epoch, by a program whose chunk took so long for each of its places."""
         self._placer.ran(trial)
         if not self._deterministic:
             self._costs.observe(trial.family, home.caps, seconds)
 
-    def trained(self, home: Home, program: Program, seconds: float, drawn: Callable[[], Drawn]) -> None:
-        """A chunk trained for so long: once that is worth it, the ways over the lanes are compared."""
+    def trained(self, home: Home, population: Population, drawn: Callable[[], Drawn]) -> None:
+        """A chunk was trained: once that has taken long enough, the ways over the lanes are compared."""
         if not self._deterministic:
-            self._ways.trained(self._families[home], program, seconds, drawn)
+            busy = len(population.seats)
+            self._ways.trained(self._families[home], population.program, population.seconds, busy, drawn)
 
     def adopt_ways(self) -> None:
         """Use what comparing the ways has found, for trials to come and for studies to come."""
-        for family, together in self._ways.found().items():
-            self._remembered(family).add(together=together)
-            reason = f"lanes together, measured as the fastest: {together}"
+        for family, way in self._ways.found().items():
+            self._remembered(family).add(way=way)
+            reason = f"{way.trials} trials, {way.together} lanes together: measured as the fastest"
             for home in [home for home, other in self._families.items() if other == family]:
-                layout = self._layouts[home]
-                if layout.together != min(together, layout.lanes // layout.devices):
-                    self._layouts[home] = replace(layout, together=min(together, layout.lanes // layout.devices))
+                if self._layouts[home] != (layout := replace(self._layouts[home], **way._asdict())):
+                    self._layouts[home] = layout
                     self._usage.compiled.append(home.placement | {"reason": reason})
 
     def ended(self, epochs: int) -> None:
@@ -236,16 +234,26 @@ class Homes:
         rows = sum(len(part.train) for part in self._arrays.folds)
         return rows * self._multiply_adds[key].at(dict(zip(declared, caps, strict=True)))
 
-    def _way(self, family: Any, batch_size: int) -> int | None:
-        """Lanes together, as measured by an earlier study; before that all, or one where a CPU's cache holds no more.
+    def _layout(self, family: Any, home: Home) -> Layout:
+        """The layout of a home's program, its way as measured by an earlier study, or as reckoned."""
+        trials, together = self._way(family, home)
+        return layout_of(self._arrays, home.batch_size, trials, together=together, devices=self._devices)
+
+    def _way(self, family: Any, home: Home) -> Way | tuple[int, int | None]:
+        if (known := self._known_of(family).way) is not None:
+            self._ways.skip(family)
+            return Way(*known)
+        trials = self._chunk or places(
+            self._slots, self._arrays.most_steps(home.batch_size), self._work(family, home.caps), self._nominal
+        )
+        return evenly_spread(trials, len(self._arrays.folds), self._devices), self._together(family, home.batch_size)
+
+    def _together(self, family: Any, batch_size: int) -> int | None:
+        """Lanes of a vmap: all, or one where a CPU's cache holds no more.
 
         One lane at a time takes 0.7 to 1.0 of the time where the largest product's operands of all lanes outgrow the
         cache of a core, and up to 1.2 where they do not (docs/decisions/chunks.md).
         """
-        together = self._known_of(family).together
-        if together is not None:
-            self._ways.skip(family)
-            return together
         if jax.default_backend() != "cpu":
             return None
         operand = largest_operand(self._recipe(family, family.caps)) * batch_size * jnp.result_type(float).itemsize
@@ -254,7 +262,7 @@ class Homes:
     def _opening_seconds(self, family: Any, caps: Caps) -> float:
         if caps in self._stored_caps(family):
             return median(self._load_seconds or [_LOAD])
-        return median(self._compile_seconds or [COMPILE])
+        return median(self._compile_seconds or [self._nominal.compile])
 
     def _stored_caps(self, family: Any) -> set[Caps]:
         return set(self._known_of(family).caps)
@@ -268,6 +276,6 @@ class Homes:
         return self._known[family]
 
     def _remembered(self, family: Any) -> Remembered:
-        layout = layout_of(self._arrays, 1, self._trials, devices=self._devices)
+        layout = layout_of(self._arrays, 1, self._chunk or self._slots, devices=self._devices)
         model = getattr(self._model, "__qualname__", type(self._model).__qualname__)
         return Remembered(f"{self._model.__module__}.{model} {self._arrays.spec} {family} {layout}")

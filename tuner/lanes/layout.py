@@ -14,9 +14,10 @@ class Layout:
     """The shapes of a program beside its recipe's.
 
     trials: side by side in a chunk. folds: lanes a trial. together: lanes that one vmap holds; where a device has more,
-    they follow one after the other. devices: that share a chunk's lanes evenly. steps: of the longest epoch.
-    evaluation: (batches, rows a batch). uneven: whether folds take different numbers of steps.
-    data: shapes and types of the data set. mean_shape: of the inputs' statistics. float_type: the default float's name.
+    they follow one after the other. devices: that share a chunk's lanes evenly. steps: of the longest epoch. rows:
+    whose order the program draws, None where the host does. evaluation: (batches, rows a batch). uneven: whether folds
+    take different numbers of steps. data: shapes and types of the data set. mean_shape: of the inputs' statistics.
+    float_type: the default float's name.
     """
 
     trials: int
@@ -25,6 +26,7 @@ class Layout:
     devices: int
     steps: int
     batch_size: int
+    rows: int | None
     evaluation: tuple[int, int]
     uneven: bool
     data: tuple[tuple[tuple[int, ...], str], ...]
@@ -35,6 +37,10 @@ class Layout:
     def lanes(self) -> int:
         """Lanes of a chunk."""
         return self.trials * self.folds
+
+    def resized(self, trials: int) -> "Layout":
+        """The layout with so many trials in a chunk, all their lanes together."""
+        return replace(self, trials=trials, together=trials * self.folds // self.devices)
 
     def halved(self) -> "Layout | None":
         """The layout that needs about half the memory: half the trials, or half the lanes at a time; None at one."""
@@ -67,6 +73,7 @@ def layout_of(arrays: Arrays, batch_size: int, trials: int, *, together: int | N
         devices=devices,
         steps=arrays.most_steps(batch_size),
         batch_size=batch_size,
+        rows=arrays.rows_to_order,
         evaluation=arrays.evaluation_shape,
         uneven=arrays.uneven(batch_size),
         data=tuple((leaf.shape, str(leaf.dtype)) for leaf in arrays.data),

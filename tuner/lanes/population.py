@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from tuner.lanes.arrays import Arrays, Part, epoch_order
+from tuner.lanes.arrays import Arrays, Part
 from tuner.lanes.draws import Drawn
+from tuner.lanes.orders import epoch_order
 from tuner.lanes.placement import first_free
 from tuner.lanes.program import Program
 from tuner.lanes.uses import kernel_uses
@@ -53,6 +54,7 @@ class Population:
         layout = program.layout
         self._chunks: dict[int, Lane] = {}
         self._folds = program.on_device(arrays.stacked(list(parts) * layout.trials, layout.batch_size))
+        self._train = None if layout.rows is None else program.on_device(self._training_rows(layout.rows))
         self._data = arrays.data if layout.devices == 1 else program.everywhere(arrays.data)
         self._bounds = self._loop_bounds()
 
@@ -90,7 +92,7 @@ class Population:
         Chunks may be advanced in different threads, while trials enter and leave other chunks.
         """
         began = time.perf_counter()
-        state, orders = self._chunks[chunk], self.program.on_device(self._orders(trials))
+        state, orders = self._chunks[chunk], self._orders(trials)
         self._chunks[chunk], results = self.program.advance(state, self._data, self._folds, orders, self._bounds)
         fetched = jax.device_get(results)
         for trial in trials:
@@ -114,7 +116,24 @@ class Population:
         folds = self.program.layout.folds
         return slice(seat.place * folds, (seat.place + 1) * folds)
 
-    def _orders(self, trials: Sequence[int]) -> np.ndarray:
+    def _orders(self, trials: Sequence[int]) -> Any:
+        """The rows of each step of the trials' next epochs, int32 (lanes, steps, batch size), on the device."""
+        if self._train is None:
+            return self.program.on_device(self._orders_from_host(trials))
+        layout = self.program.layout
+        words, epochs = np.zeros((layout.lanes, 2), np.uint32), np.zeros(layout.lanes, np.int32)
+        for seat in (self.seats[trial] for trial in trials):
+            words[self._lanes(seat)], epochs[self._lanes(seat)] = seat.words, seat.epoch
+        return self.program.orders(words, epochs, *self._train)
+
+    def _training_rows(self, most: int) -> tuple[np.ndarray, np.ndarray]:
+        """Each lane's training rows, int32 (lanes, most), and how many these are."""
+        trials = self.program.layout.trials
+        rows = np.stack([np.resize(part.train, most) for part in self._parts]).astype(np.int32)
+        counts = np.asarray([len(part.train) for part in self._parts], np.int32)
+        return np.tile(rows, (trials, 1)), np.tile(counts, trials)
+
+    def _orders_from_host(self, trials: Sequence[int]) -> np.ndarray:
         layout = self.program.layout
         orders = np.zeros((layout.trials, layout.folds, layout.steps, layout.batch_size), np.int32)
         for seat in (self.seats[trial] for trial in trials):

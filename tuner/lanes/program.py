@@ -17,13 +17,16 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from tuner.lanes.layout import Layout
 from tuner.lanes.memory import Memory, memory_of
+from tuner.lanes.orders import order_shapes, traced_order
 from tuner.training.lane import Bounds, Data, Fold, Lane, Recipe, Values, evaluate, start, train_epoch
 
 _AXIS = "lanes"
 
 
 class Program:
-    """The executables for a recipe and a layout: ``insert`` a trial's lanes, ``advance`` a chunk by an epoch.
+    """The executables for a recipe and a layout.
+
+    They ``insert`` a trial's lanes, draw the ``orders`` of an epoch where the host does not, and ``advance`` a chunk.
 
     seconds: that making it took. memory: what a call of ``advance`` needs.
     """
@@ -33,10 +36,12 @@ class Program:
         self.recipe = recipe
         self.layout = layout
         self._empty_lane = _lane_shapes(recipe)
-        self._advance = advance_function(recipe, layout).lower(*advance_shapes(recipe, layout)).compile()
-        self._put = None
+        self._advance = _compiled(advance_function(recipe, layout), advance_shapes(recipe, layout))
+        self._put = self._orders = None
         if layout.trials > 1:
-            self._put = insert_function(layout).lower(*insert_shapes(recipe, layout)).compile()
+            self._put = _compiled(insert_function(layout), insert_shapes(recipe, layout))
+        if layout.rows is not None:
+            self._orders = _compiled(orders_function(layout), order_shapes(layout.lanes, layout.rows))
         self.seconds = time.perf_counter() - began
         self.memory: Memory = memory_of(self._advance)
 
@@ -80,6 +85,19 @@ class Program:
             return placed
         after: Lane = self._put(chunk, self.everywhere(lanes), self.everywhere(np.int32(place * self.layout.folds)))
         return after
+
+    def orders(self, words: np.ndarray, epochs: np.ndarray, rows: Any, counts: Any) -> Any:
+        """The rows of each step of an epoch, int32 (lanes, steps, batch size), where the program draws them.
+
+        Args:
+            words: uint32 (lanes, 2).
+            epochs: int32 (lanes,), counted from 0.
+            rows: int32 (lanes, most rows), each lane's training rows.
+            counts: int32 (lanes,), how many these are.
+        """
+        if self._orders is None:
+            raise ValueError("this program's orders are drawn on the host")
+        return self._orders(self.on_device(words), self.on_device(epochs), rows, counts)
 
     def advance(self, chunk: Lane, data: Data, folds: Fold, orders: Any, bounds: Bounds) -> tuple[Lane, Any]:
         """Train every lane of a chunk one epoch and evaluate it; ``chunk`` is used up.
@@ -127,6 +145,12 @@ def insert_function(layout: Layout) -> Any:
     )
 
 
+def orders_function(layout: Layout) -> Any:
+    """The jitted function behind ``Program.orders``, for ``order_shapes``."""
+    each = jax.vmap(partial(traced_order, steps=layout.steps, batch_size=layout.batch_size))
+    return _jit(each, layout, (True, True, True, True), donate=())
+
+
 def advance_shapes(recipe: Recipe, layout: Layout) -> tuple[Any, ...]:
     """Shapes and types of ``Program.advance``'s arguments."""
     float_type, whole = jnp.dtype(layout.float_type), jnp.int32
@@ -161,14 +185,24 @@ def _batch(together: int) -> int | None:
     return together if together > 1 else None  # None is one after the other, without an axis of length one
 
 
-def _jit(advance: Any, layout: Layout, by_lane: tuple[bool, ...]) -> Any:
-    """The function jitted, its first argument donated; over several devices each trains its share of the lanes."""
+def _compiled(function: Any, shapes: tuple[Any, ...]) -> Any:
+    """The executable of a jitted function; on a GPU without matrix products by Triton.
+
+    XLA would write and try dozens of kernels for each product: 25 to 40 s a program instead of 3 to 5, for epochs that
+    are no shorter than with NVIDIA's library (docs/decisions/chunks.md).
+    """
+    options = {"xla_gpu_enable_triton_gemm": False} if jax.default_backend() == "gpu" else None
+    return function.lower(*shapes).compile(compiler_options=options)
+
+
+def _jit(function: Any, layout: Layout, by_lane: tuple[bool, ...], donate: tuple[int, ...] = (0,)) -> Any:
+    """The function jitted, its first argument donated; over several devices each takes its share of the lanes."""
     if layout.devices == 1:
-        return jax.jit(advance, donate_argnums=0)
+        return jax.jit(function, donate_argnums=donate)
     shardings = tuple(_spread(layout) if lanes else _shared(layout) for lanes in by_lane)
     specs = tuple(sharding.spec for sharding in shardings)
-    each = jax.shard_map(advance, mesh=_mesh(layout), in_specs=specs, out_specs=specs[0], check_vma=False)
-    return jax.jit(each, donate_argnums=0, in_shardings=shardings, out_shardings=shardings[0])
+    each = jax.shard_map(function, mesh=_mesh(layout), in_specs=specs, out_specs=specs[0], check_vma=False)
+    return jax.jit(each, donate_argnums=donate, in_shardings=shardings, out_shardings=shardings[0])
 
 
 def _mesh(layout: Layout) -> Any:

@@ -8,7 +8,7 @@ import hashlib
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 from pydantic import BaseModel, Field
@@ -17,10 +17,10 @@ from tuner.lanes.cache import cache_folder
 
 
 class Known(BaseModel):
-    """What is known of a family: the caps of the programs in the cache, and the lanes of one vmap, once measured."""
+    """What is known of a family: the caps of the programs in the cache, and its way over the lanes, once measured."""
 
     caps: list[tuple[int, ...]] = []
-    together: int | None = Field(default=None, ge=1)
+    way: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = None
 
 
 class Remembered:

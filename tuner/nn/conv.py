@@ -88,14 +88,15 @@ def convolve(x: Any, kernel: Any, strides: tuple[int, ...], pads: Pads) -> Any:
         Shape (batch, *windows, outputs).
     """
     patches, convolution = (partial(way, strides=strides, pads=pads) for way in (by_patches, by_convolution))
-    return lax.platform_dependent(x, kernel, cpu=patches, default=convolution)
+    return lax.platform_dependent(x, kernel, cpu=patches, cuda=patches, default=convolution)
 
 
 def by_patches(x: Any, kernel: Any, strides: tuple[int, ...], pads: Pads) -> Any:
     """``convolve`` as one matrix product over the windows, laid side by side.
 
-    On a CPU, XLA is slow at convolutions inside loops, and ``vmap`` makes them grouped; a matrix product stays one
-    (Chellapilla, Puri and Simard, "High performance convolutional neural networks for document processing", 2006).
+    ``vmap`` makes convolutions grouped, at which XLA is slow, on a CPU inside loops at others too; a matrix product
+    stays one (Chellapilla, Puri and Simard, "High performance convolutional neural networks for document processing",
+    2006).
     """
     window = kernel.shape[:-2]
     patches = jnp.concatenate(shifted(padded(x, pads, 0.0), window, strides), -1)

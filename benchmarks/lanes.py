@@ -1,0 +1,90 @@
+"""Lanes side by side against one lane at a time, on the same device and without any compiling.
+
+    python benchmarks/lanes.py [--task digits-mlp] [--widths 64 64] [--batch-size 32] [--trials 1 4 20] [--epochs 5]
+
+Each line is a program for so many trials with all their folds: the seconds of an epoch of all its lanes, the median of
+the epochs after a first one, and how many times as long the same lanes take in a program of one lane, called once for
+each. What the host does for an epoch (drawing the order of the rows, fetching the results) is part of both.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the files beside this one, whatever is installed
+
+import jax
+
+from benchmarks import commands
+from benchmarks.tasks import TASKS
+from tuner.experiment import arrays_of, load_experiment
+from tuner.hyperparameters import Width, split
+from tuner.lanes.arrays import Arrays
+from tuner.lanes.draws import draw
+from tuner.lanes.layout import layout_of
+from tuner.lanes.population import Population
+from tuner.lanes.program import Program
+from tuner.training.lane import Recipe
+from tuner.training.settings import FLOATS
+
+
+def main() -> None:
+    """Measures each number of trials and prints its line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--task", choices=TASKS, default="digits-mlp")
+    parser.add_argument("--widths", type=int, nargs=2, default=[64, 64])
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--trials", type=int, nargs="+", default=[1, 4, 20])
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--together", type=int, help="lanes in one vmap; all by default")
+    chosen = parser.parse_args()
+    task = TASKS[chosen.task]
+    experiment, _ = load_experiment(str(commands.HERE / "experiments" / f"{task.name.replace('-', '_')}.py"))
+    arrays, hyperparameters = arrays_of(experiment), hyperparameters_of(chosen)
+    parts = split(hyperparameters, floats=FLOATS, static=frozenset())
+    recipe = Recipe(experiment.model, arrays.spec, parts.signature)
+    one, _ = measure(recipe, replace(arrays, folds=arrays.folds[:1]), parts.numbers, chosen, 1)
+    print(f"{task.name}, widths {chosen.widths}, batches of {chosen.batch_size}, on {device()}")
+    print(f"one lane: {one * 1e3:.2f} ms an epoch")
+    print(f"{'trials':>6}{'lanes':>7}{'ms an epoch':>13}{'ratio':>7}{'s to compile':>14}")
+    for trials in chosen.trials:
+        seconds, compiling = measure(recipe, arrays, parts.numbers, chosen, trials)
+        lanes = trials * len(arrays.folds)
+        print(f"{trials:>6}{lanes:>7}{seconds * 1e3:>13.2f}{one * lanes / seconds:>7.1f}{compiling:>14.1f}", flush=True)
+
+
+def hyperparameters_of(chosen: argparse.Namespace) -> dict[str, Any]:
+    """A trial whose widths fill their caps."""
+    layers = "channels" if TASKS[chosen.task].convolutional else "hidden"
+    floats = {"learning_rate": 1e-3, "weight_decay": 1e-4, "dropout": 0.2, "schedule": "cosine"}
+    return {layers: [Width(size, size) for size in chosen.widths], "batch_size": chosen.batch_size, **floats}
+
+
+def measure(
+    recipe: Recipe, arrays: Arrays, numbers: Any, chosen: argparse.Namespace, trials: int
+) -> tuple[float, float]:
+    """Seconds of an epoch of a full chunk of so many trials, and seconds to compile its program."""
+    program = Program(recipe, layout_of(arrays, chosen.batch_size, trials, together=chosen.together))
+    population = Population(program, arrays, arrays.folds)
+    for trial in range(trials):
+        population.insert(trial, draw(recipe, numbers, 0, trial, len(arrays.folds)))
+    seconds = []
+    for _ in range(1 + chosen.epochs):
+        began = time.perf_counter()
+        population.advance(0, range(trials))
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds[1:]), program.seconds
+
+
+def device() -> str:
+    """The device that trains."""
+    found = jax.local_devices()[0]
+    return found.device_kind if found.platform != "cpu" else commands.machine()
+
+
+if __name__ == "__main__":
+    main()
