@@ -232,7 +232,7 @@ def test_nested_caps_cost_more_than_twice_the_optimum():
 
 @pytest.mark.parametrize(
     ("nominal", "work", "expected"),
-    [(ON_CPU, 1e8, 1), (ON_ACCELERATOR, 1e8, 10), (ON_ACCELERATOR, 4e9, 3), (ON_ACCELERATOR, 1e12, 1)],
+    [(ON_CPU, 1e8, 1), (ON_ACCELERATOR, 5e7, 10), (ON_ACCELERATOR, 1.2e9, 3), (ON_ACCELERATOR, 1e12, 1)],
 )
 def test_a_chunk_holds_what_is_computed_while_its_steps_are_launched(nominal, work, expected):
     assert places(10, 36, work, nominal) == expected

@@ -280,7 +280,8 @@ def test_a_draw_is_that_of_each_fold_with_its_own_key(arrays, model, seed, trial
         key = lane_key(seed, trial, fold)
         assert np.array_equal(lane_words(seed, trial, 3)[fold], jax.random.key_data(key))
         assert np.array_equal(drawn.words[fold], jax.random.key_data(jax.random.fold_in(key, 3)))
-        expected = initial_values(recipe, parts.numbers, streams_of(key))
+        with jax.default_device(jax.local_devices(backend="cpu")[0]):
+            expected = initial_values(recipe, parts.numbers, streams_of(key))
         for leaf, own in zip(jax.tree.leaves(drawn.values), jax.tree.leaves(expected), strict=True):
             assert leaf.dtype == own.dtype
             assert np.array_equal(raw(leaf[fold]), raw(own))

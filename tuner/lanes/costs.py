@@ -17,8 +17,8 @@ PROGRAMS = 64  # the line through all programs is fitted to so many
 class Nominal(NamedTuple):
     """What is reckoned with until something was measured, from the digits MLP.
 
-    overhead: seconds an epoch of a trial, all folds. rate: multiply-adds a second. compile: seconds. launch: seconds
-    that a step of a training takes where there is next to nothing to compute.
+    overhead: seconds an epoch of a trial, all folds. rate: multiply-adds of forward passes a second. compile: seconds.
+    launch: seconds that a step of a training takes where there is next to nothing to compute.
     """
 
     overhead: float
@@ -28,7 +28,7 @@ class Nominal(NamedTuple):
 
 
 ON_CPU = Nominal(overhead=0.003, rate=1e10, compile=1.8, launch=0.0)  # two cores
-ON_ACCELERATOR = Nominal(overhead=0.0002, rate=4e12, compile=4.0, launch=1e-4)  # one H200
+ON_ACCELERATOR = Nominal(overhead=0.0003, rate=1.2e12, compile=4.0, launch=1e-4)  # one H200
 
 
 class Prices(NamedTuple):

@@ -210,10 +210,11 @@ class Homes:
         return self.request(home)
 
     def has_room_for(self, program: Program, populations: Sequence[Population], threads: int) -> bool:
-        """Whether one more chunk of a program fits beside the populations that train, with a call a thread."""
+        """Whether one more chunk of a program fits beside the populations that train, with a call a thread at most."""
         held = sum(population.program.memory.state * len(population.chunks) for population in populations)
-        calls = max([program.memory.call, *(population.program.memory.call for population in populations)])
-        return held + program.memory.state + calls * threads <= device_bytes()
+        largest = max([program.memory.call, *(population.program.memory.call for population in populations)])
+        calls = min(threads, 1 + sum(len(population.chunks) for population in populations))
+        return held + program.memory.state + largest * calls <= device_bytes()
 
     def _home(self, family: Any, caps: Caps, parts: Split) -> Home:
         recipe = self._recipe(family, dict(zip(family.caps, caps, strict=True)))

@@ -186,12 +186,13 @@ def _batch(together: int) -> int | None:
 
 
 def _compiled(function: Any, shapes: tuple[Any, ...]) -> Any:
-    """The executable of a jitted function; on a GPU without matrix products by Triton.
+    """The executable of a jitted function; on a GPU with the matrix products that NVIDIA's library chooses itself.
 
-    XLA would write and try dozens of kernels for each product: 25 to 40 s a program instead of 3 to 5, for epochs that
-    are no shorter than with NVIDIA's library (docs/decisions/chunks.md).
+    XLA would write dozens of kernels for each product and time them: 25 to 40 s a program instead of 3 to 5, for epochs
+    that are no shorter, and another choice each time (docs/decisions/chunks.md).
     """
-    options = {"xla_gpu_enable_triton_gemm": False} if jax.default_backend() == "gpu" else None
+    on_gpu = jax.default_backend() == "gpu"
+    options = {"xla_gpu_enable_triton_gemm": False, "xla_gpu_autotune_level": 0} if on_gpu else None
     return function.lower(*shapes).compile(compiler_options=options)
 
 

@@ -1,5 +1,6 @@
 """What every elastic layer is made of: variables that carry traced numbers, and masks over units."""
 
+from numbers import Integral
 from typing import Any
 
 import jax.numpy as jnp
@@ -50,11 +51,21 @@ def mask_units(x: Any, size: Hyperparameter | None) -> Any:
     return jnp.where(jnp.arange(x.shape[-1]) < size[...], x, 0)
 
 
+def units_to_draw(features: int | Width) -> int:
+    """The units that values are drawn for: those in use where their number is known, else all of the cap."""
+    if isinstance(features, Width) and isinstance(features.size, Integral):
+        return int(features.size)
+    return cap_of(features)
+
+
 def pad_units(values: Any, features: int | Width, axis: int) -> Any:
-    """Values drawn for all units of the cap, with zeros in the units past the size."""
+    """Values of ``units_to_draw`` on an axis, as long as the cap there, with zeros in the units past the size."""
     if not isinstance(features, Width):
         return values
-    xp = np if isinstance(values, np.ndarray) and isinstance(features.size, int | np.ndarray) else jnp
+    if isinstance(features.size, Integral):
+        pads = [(0, 0)] * values.ndim
+        pads[axis] = (0, features.cap - units_to_draw(features))
+        return (np if isinstance(values, np.ndarray) else jnp).pad(values, pads)
     shape = [1] * values.ndim
     shape[axis] = features.cap
-    return xp.where((xp.arange(features.cap) < features.size).reshape(shape), values, 0).astype(values.dtype)
+    return jnp.where((jnp.arange(features.cap) < features.size).reshape(shape), values, 0).astype(values.dtype)

@@ -7,7 +7,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from tuner.hyperparameters import Width
-from tuner.nn.elastic import cap_of, float_dtype, mask_units, pad_units, size_of, size_variable
+from tuner.nn.elastic import float_dtype, mask_units, pad_units, size_of, size_variable, units_to_draw
 from tuner.nn.random import key_words, truncated_normal
 
 
@@ -71,7 +71,7 @@ def lecun_normal(words: Any, in_features: int | Width, out_features: int | Width
     Returns:
         Shape (..., positions, cap of the inputs, cap of the outputs).
     """
-    inputs, outputs = cap_of(in_features), cap_of(out_features)
+    inputs, outputs = units_to_draw(in_features), units_to_draw(out_features)
     rows = np.arange(inputs) * positions + np.arange(positions)[:, None]
     draws = truncated_normal(words, rows.ravel(), np.arange(outputs))
     draws = draws.reshape(*draws.shape[:-2], positions, inputs, outputs)

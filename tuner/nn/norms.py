@@ -8,12 +8,12 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from tuner.hyperparameters import Width
-from tuner.nn.elastic import Hyperparameter, cap_of, float_dtype, mask_units, pad_units, size_variable
+from tuner.nn.elastic import Hyperparameter, cap_of, float_dtype, mask_units, pad_units, size_variable, units_to_draw
 
 
 def _scale_and_bias(features: int | Width) -> tuple[nnx.Param[Any], nnx.Param[Any]]:
-    ones = np.ones(cap_of(features), float_dtype())
-    return nnx.Param(pad_units(ones, features, 0)), nnx.Param(np.zeros_like(ones))
+    ones = pad_units(np.ones(units_to_draw(features), float_dtype()), features, 0)
+    return nnx.Param(ones), nnx.Param(np.zeros(cap_of(features), float_dtype()))
 
 
 class LayerNorm(nnx.Module):

@@ -5,6 +5,9 @@ functions", 2018) over a Weyl sequence, as SplitMix does (Steele, Lea and Flood,
 an element: on a CPU they cost a tenth of threefry, to run and to compile. Their statistics are tested in tests/nn.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import jax
@@ -14,6 +17,7 @@ import scipy.special
 
 from tuner.nn.elastic import float_dtype
 
+_shapes_only: ContextVar[bool] = ContextVar("shapes_only", default=False)
 _GOLDEN = 0x9E3779B9  # 2**32 over the golden ratio: the step of the Weyl sequence
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _MULTIPLIERS = (0x7FEB352D, 0x846CA68B)
@@ -64,10 +68,22 @@ def uniform(words: Any, rows: Any, columns: Any) -> Any:
 
 def truncated_normal(words: Any, rows: Any, columns: Any) -> Any:
     """Normal numbers cut off at two standard deviations and scaled back to variance 1, as Flax's initializers do."""
+    if _shapes_only.get():
+        return jnp.zeros((*words.shape[:-1], len(rows), len(columns)), float_dtype())
     draws = uniform(words, rows, columns)
     ndtri = scipy.special.ndtri if isinstance(draws, np.ndarray) else jax.scipy.special.ndtri
     low = float(scipy.special.ndtr(-2.0))
     return (ndtri(low + draws * (1.0 - 2.0 * low)) / 0.87962566103423978).astype(float_dtype())
+
+
+@contextmanager
+def shapes_only() -> Iterator[None]:
+    """Zeros for initial values in this thread: who only looks at shapes need not have their drawing traced."""
+    before = _shapes_only.set(True)
+    try:
+        yield
+    finally:
+        _shapes_only.reset(before)
 
 
 def threefry_fold_in(words: np.ndarray, number: int) -> np.ndarray:

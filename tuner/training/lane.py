@@ -12,6 +12,7 @@ from jax import lax
 
 from tuner.data import Spec
 from tuner.hyperparameters import Signature
+from tuner.nn.random import shapes_only
 from tuner.training.optimizers import first_state, learning_rate, take_step
 from tuner.training.settings import setting
 from tuner.training.tasks import Task, task_of
@@ -259,5 +260,6 @@ def _abstract(recipe: Recipe) -> Abstract:
         graphs["training"], values = _split(module)
         return values
 
-    values = jax.eval_shape(build, recipe.number_shapes, jax.eval_shape(lambda: jax.random.key(0)))
+    with shapes_only():
+        values = jax.eval_shape(build, recipe.number_shapes, jax.eval_shape(lambda: jax.random.key(0)))
     return Abstract(graphs["training"], graphs["evaluation"], values)
