@@ -23,12 +23,12 @@ def images(shape, seed=0):
     return jnp.asarray(np.random.default_rng(seed).normal(size=shape))
 
 
-def outputs_and_gradients(layer, x):
+def outputs_and_gradients(layer, x, call=lambda layer, x: layer(x)):
     """Outputs, and the gradients of a curved loss for the parameters and the input."""
     graph, parameters, rest = nnx.split(layer, nnx.Param, ...)
 
     def loss(parameters, x):
-        out = nnx.merge(graph, parameters, rest, copy=True)(x)
+        out = call(nnx.merge(graph, parameters, rest, copy=True), x)
         return ((out + 1) ** 3).sum(), out  # not flat where an output is zero
 
     (_, out), gradients = jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))(parameters, x)
@@ -180,6 +180,16 @@ def test_a_dense_layer_after_flattening_does_not_depend_on_the_cap(float64):
     assert np.count_nonzero(kernel) == 6 * SIZE * 3
     large = elastic.Linear(50, 90, positions=6, rngs=nnx.Rngs(1))
     assert abs(np.asarray(large.kernel[...]).std() * 300**0.5 - 1) < 0.02
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_pooling_before_the_bias_is_pooling_after_it(float64, axes):
+    layer = elastic.Conv(4, Width(SIZE, CAP), (3,) * axes, rngs=nnx.Rngs(0))
+    layer.bias.set_value(jnp.where(jnp.arange(CAP) < SIZE, images((CAP,)), 0))
+    x, pool = images(IMAGES[axes]), (2,) * axes
+    within = outputs_and_gradients(layer, x, lambda layer, x: layer(x, pool))
+    after = outputs_and_gradients(layer, x, lambda layer, x: elastic.max_pool(layer(x), pool, pool))
+    assert_same(within, after)
 
 
 # Lowering

@@ -23,7 +23,9 @@ def values_and_gradients(pool, x, *arguments):
 
 @pytest.mark.parametrize("padding", ["VALID", "SAME", ((1, 0), (0, 1))], ids=str)
 @pytest.mark.parametrize(
-    ("window", "strides"), [((2, 2), (2, 2)), ((3, 2), (3, 2)), ((2, 2), None), ((3, 3), (2, 2))], ids=str
+    ("window", "strides"),
+    [((2, 2), (2, 2)), ((3, 2), (3, 2)), ((5, 4), (5, 4)), ((2, 2), None), ((3, 3), (2, 2))],
+    ids=str,
 )
 @pytest.mark.parametrize("shape", [(3, 7, 5, 4), (2, 3, 8, 6, 1)], ids=str)
 def test_max_pooling_is_that_of_flax(shape, window, strides, padding):

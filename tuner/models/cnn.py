@@ -16,7 +16,7 @@ _POOL = (2, 2)
 
 
 class CNN(nnx.Module):
-    """Convolutions, each with an activation and 2 x 2 max pooling, then dense layers (LeCun et al., 1998, "LeNet").
+    """Convolutions, each with 2 x 2 max pooling and an activation, then dense layers (LeCun et al., 1998, "LeNet").
 
     Images are (height, width) or (height, width, channels). Pooling ends where an image is only one pixel wide or
     high. Dropout stands before each dense layer, the output among them.
@@ -49,8 +49,7 @@ class CNN(nnx.Module):
         """Logits, or predictions for a regression."""
         x = x.reshape(*x.shape[:3], -1)
         for convolution, pooled in zip(self.convolutions, self.pooled, strict=True):
-            x = self.activation(convolution(x))
-            x = nn.max_pool(x, _POOL, _POOL) if pooled else x
+            x = self.activation(convolution(x, _POOL if pooled else None))
         for index, dense in enumerate(self.dense):
             x = x if index == 0 else self.activation(x)
             x = self.dropouts[index](x) if self.dropouts else x  # before flattening: a bit belongs to (place, channel)

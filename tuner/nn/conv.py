@@ -16,6 +16,7 @@ from tuner.errors import InputError
 from tuner.hyperparameters import Width
 from tuner.nn.elastic import cap_of, float_dtype, mask_units, size_variable
 from tuner.nn.linear import lecun_normal
+from tuner.nn.pooling import max_pool
 from tuner.nn.random import key_words
 from tuner.nn.windows import Padding, Pads, padded, pads_of, shifted
 
@@ -63,12 +64,21 @@ class Conv(nnx.Module):
         self.in_size = size_variable(in_features)
         self.out_size = size_variable(out_features)
 
-    def __call__(self, x: Float[Array, "*batch_and_space inputs"]) -> Float[Array, "*batch_and_windows outputs"]:
-        """Map (batch.., space.., inputs) to (batch.., windows.., outputs), zero in the channels past each size."""
+    def __call__(
+        self, x: Float[Array, "*batch_and_space inputs"], pool: Sequence[int] | None = None
+    ) -> Float[Array, "*batch_and_windows outputs"]:
+        """Map (batch.., space.., inputs) to (batch.., windows.., outputs), zero in the channels past each size.
+
+        Args:
+            x: the inputs.
+            pool: the window of a max pooling of the outputs, without overlap. The bias is added and the channels are
+                masked after it, which gives the same on a smaller array.
+        """
         batch, example = x.shape[: -len(self.window) - 1], x.shape[-len(self.window) - 1 :]
         pads = pads_of(self.padding, example[:-1], self.window, self.strides)
         x = mask_units(x, self.in_size).reshape(-1, *example)
         y = convolve(x, self.kernel[...], self.strides, pads)
+        y = y if pool is None else max_pool(y, pool, pool)
         y = y.reshape(*batch, *y.shape[1:])
         if self.bias is not None:
             y = y + self.bias[...]

@@ -1,13 +1,19 @@
 """Max pooling whose gradient is fast on a CPU (docs/decisions/convolutions.md). Mean pooling is Flax's own."""
 
-from collections.abc import Sequence
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from functools import reduce
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
 from tuner.nn.windows import Padding, padded, pads_of
+
+_PLACES = 16  # of a window at most, that are taken one by one
 
 
 def max_pool(
@@ -38,7 +44,8 @@ def max_pool(
     batch, example = inputs.shape[: -len(window) - 1], inputs.shape[-len(window) - 1 :]
     x, pads = inputs.reshape(-1, *example), pads_of(padding, example[:-1], window, steps)
     if window == steps:
-        pooled = _blocks(padded(x, pads, -jnp.inf), window).max(tuple(range(2, 2 * len(window) + 1, 2)))
+        blocks = _blocks(padded(x, pads, -jnp.inf), window)
+        pooled = _largest(blocks) if math.prod(window) <= _PLACES else blocks.max(_window_axes(blocks))
     else:
         pooled = nnx.max_pool(x, window, steps, pads)
     return pooled.reshape(*batch, *pooled.shape[1:])
@@ -47,9 +54,40 @@ def max_pool(
 def _blocks(x: Any, window: tuple[int, ...]) -> Any:
     """(batch, *space, features) as (batch, windows, window, windows, window, .., features); what is left over is cut.
 
-    A maximum over these axes has a gradient of elementwise operations, where that of overlapping windows scatters.
+    A maximum over a window's axes has a gradient of elementwise operations, where that of overlapping windows scatters.
     """
     counts = [length // size for length, size in zip(x.shape[1:-1], window, strict=True)]
     whole = (slice(count * size) for count, size in zip(counts, window, strict=True))
     pairs = [length for pair in zip(counts, window, strict=True) for length in pair]
     return x[(slice(None), *whole)].reshape(x.shape[0], *pairs, x.shape[-1])
+
+
+def _window_axes(blocks: Any) -> tuple[int, ...]:
+    return tuple(range(2, blocks.ndim - 1, 2))
+
+
+def _places(blocks: Any) -> Iterator[Any]:
+    """What each place of the windows holds, one after the other: arrays (batch, windows, .., features)."""
+    for place in itertools.product(*(range(blocks.shape[axis]) for axis in _window_axes(blocks))):
+        yield blocks[(slice(None), *itertools.chain.from_iterable((slice(None), index) for index in place))]
+
+
+@jax.custom_vjp
+def _largest(blocks: Any) -> Any:
+    """The maximum over the windows' axes, whose gradient is what JAX's is, in fewer and shorter loops on a CPU."""
+    return reduce(jnp.maximum, _places(blocks))
+
+
+def _largest_forward(blocks: Any) -> tuple[Any, tuple[Any, Any]]:
+    largest = _largest(blocks)
+    return largest, (blocks, largest)
+
+
+def _largest_backward(saved: tuple[Any, Any], gradient: Any) -> tuple[Any]:
+    blocks, largest = saved
+    count = sum((place == largest).astype(gradient.dtype) for place in _places(blocks))
+    share, largest = (jnp.expand_dims(of, _window_axes(blocks)) for of in (gradient / count, largest))
+    return (jnp.where(blocks == largest, share, 0),)
+
+
+_largest.defvjp(_largest_forward, _largest_backward)
