@@ -226,8 +226,10 @@ class Engine:
 
     def placement_of(self, trial: int) -> dict[str, Any] | None:
         """The program that trains a trial, as plain data; None as long as it has none."""
-        known = self._seated.get(trial) or self._placed.get(trial)
-        return None if known is None else known.home.placement
+        if trial in self._seated:
+            home, layout = self._seated[trial].home, self._seated[trial].population.program.layout
+            return home.placement | {"chunk": layout.trials, "lanes_together": layout.together}
+        return self._placed[trial].home.placement if trial in self._placed else None
 
     def population_of(self, trial: int) -> Population:
         """The population that a trial has lanes in."""

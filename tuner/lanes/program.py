@@ -15,6 +15,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from tuner.lanes.compiling import compiled
 from tuner.lanes.layout import Layout
 from tuner.lanes.memory import Memory, memory_of
 from tuner.lanes.orders import order_shapes, traced_order
@@ -36,12 +37,12 @@ class Program:
         self.recipe = recipe
         self.layout = layout
         self._empty_lane = _lane_shapes(recipe)
-        self._advance = _compiled(advance_function(recipe, layout), advance_shapes(recipe, layout))
+        self._advance = compiled(advance_function(recipe, layout), advance_shapes(recipe, layout), recipe)
         self._put = self._orders = None
         if layout.trials > 1:
-            self._put = _compiled(insert_function(layout), insert_shapes(recipe, layout))
+            self._put = compiled(insert_function(layout), insert_shapes(recipe, layout))
         if layout.rows is not None:
-            self._orders = _compiled(orders_function(layout), order_shapes(layout.lanes, layout.rows))
+            self._orders = compiled(orders_function(layout), order_shapes(layout.lanes, layout.rows))
         self.seconds = time.perf_counter() - began
         self.memory: Memory = memory_of(self._advance)
 
@@ -183,17 +184,6 @@ def insert_shapes(recipe: Recipe, layout: Layout) -> tuple[Any, ...]:
 
 def _batch(together: int) -> int | None:
     return together if together > 1 else None  # None is one after the other, without an axis of length one
-
-
-def _compiled(function: Any, shapes: tuple[Any, ...]) -> Any:
-    """The executable of a jitted function; on a GPU with the matrix products that NVIDIA's library chooses itself.
-
-    XLA would write dozens of kernels for each product and time them: 25 to 40 s a program instead of 3 to 5, for epochs
-    that are no shorter, and another choice each time (docs/decisions/chunks.md).
-    """
-    on_gpu = jax.default_backend() == "gpu"
-    options = {"xla_gpu_enable_triton_gemm": False, "xla_gpu_autotune_level": 0} if on_gpu else None
-    return function.lower(*shapes).compile(compiler_options=options)
 
 
 def _jit(function: Any, layout: Layout, by_lane: tuple[bool, ...], donate: tuple[int, ...] = (0,)) -> Any:

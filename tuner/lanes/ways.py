@@ -15,7 +15,7 @@ from tuner.lanes.population import Population
 from tuner.lanes.program import Program
 from tuner.training.lane import Recipe
 
-_PATIENCE = 20  # measure once a family has trained as many times what compiling the other ways costs
+_PATIENCE = 40  # measure once a family has trained as many times what compiling and measuring the other ways costs
 _EPOCHS = 3  # of each way, after one to warm up; the fastest counts
 _GAIN = 0.9  # of the present way's seconds that another may take at most: a new way is a new compile
 
@@ -73,7 +73,8 @@ class Ways:
         self._spent[family] += seconds
         others = other_ways(program.layout, None if self._fixed else busy)
         compile_seconds = max(program.seconds, self._compile_seconds)
-        if family in self._weighings or self._spent[family] < _PATIENCE * compile_seconds * len(others):
+        cost = len(others) * compile_seconds + (1 + len(others)) * (1 + _EPOCHS) * seconds
+        if family in self._weighings or self._spent[family] < _PATIENCE * cost:
             return
         present: Future[Program] = Future()
         present.set_result(program)

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax import lax
@@ -18,7 +17,7 @@ from tuner.nn.elastic import cap_of, float_dtype, mask_units, size_variable
 from tuner.nn.linear import lecun_normal
 from tuner.nn.pooling import max_pool
 from tuner.nn.random import key_words
-from tuner.nn.windows import Padding, Pads, padded, pads_of, shifted
+from tuner.nn.windows import Padding, Pads, padded, pads_of, side_by_side
 
 _SPACE = "DHW"
 
@@ -108,8 +107,7 @@ def by_patches(x: Any, kernel: Any, strides: tuple[int, ...], pads: Pads) -> Any
     stays one (Chellapilla, Puri and Simard, "High performance convolutional neural networks for document processing",
     2006).
     """
-    window = kernel.shape[:-2]
-    patches = jnp.concatenate(shifted(padded(x, pads, 0.0), window, strides), -1)
+    patches = side_by_side(padded(x, pads, 0.0), kernel.shape[:-2], strides)
     product = _product(patches.reshape(-1, patches.shape[-1]), kernel.reshape(-1, kernel.shape[-1]))
     return product.reshape(*patches.shape[:-1], -1)
 

@@ -40,8 +40,10 @@ def padded(x: Any, pads: Pads, fill: float) -> Any:
     return jnp.pad(x, ((0, 0), *pads, (0, 0)), constant_values=fill)
 
 
-def shifted(x: Any, window: Sequence[int], strides: Sequence[int]) -> list[Any]:
-    """What each place of the window sees.
+def side_by_side(x: Any, window: Sequence[int], strides: Sequence[int]) -> Any:
+    """Each window's entries side by side on the last axis, in row-major order of the places, then of the features.
+
+    Axis by axis, which takes fewer slices than place by place: 6 instead of 9 for 3 x 3.
 
     Args:
         x: shape (batch, *space, features), padded already.
@@ -49,14 +51,9 @@ def shifted(x: Any, window: Sequence[int], strides: Sequence[int]) -> list[Any]:
         strides: steps from window to window.
 
     Returns:
-        For each place in the window, in row-major order, a slice (batch, *windows, features).
+        Shape (batch, *windows, places x features).
     """
-    counts = [
-        (length - size) // stride + 1 for length, size, stride in zip(x.shape[1:-1], window, strides, strict=True)
-    ]
-
-    def slice_at(place: Sequence[int]) -> Any:
-        spans = (slice(p, p + (n - 1) * s + 1, s) for p, n, s in zip(place, counts, strides, strict=True))
-        return x[(slice(None), *spans)]
-
-    return [slice_at(place) for place in itertools.product(*map(range, window))]
+    for axis, size, stride in reversed(list(zip(range(1, x.ndim - 1), window, strides, strict=True))):
+        span = (x.shape[axis] - size) // stride * stride + 1
+        x = jnp.concatenate([lax.slice_in_dim(x, at, at + span, stride, axis) for at in range(size)], -1)
+    return x

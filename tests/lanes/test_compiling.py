@@ -1,0 +1,51 @@
+"""What is asked of XLA beside its defaults."""
+
+import jax
+import pytest
+
+from tests.helpers import make_arrays, recipe_of
+from tests.lanes.test_same_numbers import Normed, point
+from tuner import Width
+from tuner.data import Spec
+from tuner.hyperparameters import split
+from tuner.lanes import compiling
+from tuner.lanes.compiling import compiled
+from tuner.models import CNN, MLP
+from tuner.training.lane import Recipe
+from tuner.training.settings import FLOATS
+
+CONVOLUTIONS = Recipe(
+    CNN,
+    Spec((9, 6), 3, "classification"),
+    split({"channels": [Width(3, 8), Width(4, 8)], "batch_size": 8}, floats=FLOATS).signature,
+)
+
+
+def options(recipe, monkeypatch, backend="cpu"):
+    """What a recipe's program is compiled with on a platform."""
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    return compiling._options(recipe)
+
+
+@pytest.mark.parametrize("model", [MLP, Normed])
+def test_dense_networks_are_compiled_as_xla_does(monkeypatch, model):
+    assert options(recipe_of(model, make_arrays(), point()), monkeypatch) is None
+    assert options(None, monkeypatch) is None
+
+
+def test_convolutions_compile_quickly(monkeypatch):
+    assert options(CONVOLUTIONS, monkeypatch)["xla_cpu_use_fusion_emitters"] is False
+    assert options(CONVOLUTIONS, monkeypatch, "tpu") is None
+
+
+def test_a_gpu_tries_no_kernels(monkeypatch):
+    for recipe in (None, recipe_of(MLP, make_arrays(), point())):
+        chosen = options(recipe, monkeypatch, "gpu")
+        assert chosen == {"xla_gpu_enable_triton_gemm": False, "xla_gpu_autotune_level": 0}
+
+
+def test_xla_takes_the_options():
+    function, shapes = jax.jit(lambda x: x @ x + 1), (jax.ShapeDtypeStruct((4, 4), "float32"),)
+    assert compiling._options(CONVOLUTIONS)
+    plain, quick = compiled(function, shapes), compiled(function, shapes, CONVOLUTIONS)
+    assert (plain(jax.numpy.ones((4, 4))) == quick(jax.numpy.ones((4, 4)))).all()
