@@ -4,10 +4,12 @@
 
 Each line is a program for so many trials with all their folds: the seconds of an epoch of all its lanes, the median of
 the epochs after a first one, and how many times as long the same lanes take in a program of one lane, called once for
-each. What the host does for an epoch (drawing the order of the rows, fetching the results) is part of both.
+each. What the host does for an epoch (drawing the order of the rows, fetching the results) is part of both. The lines
+are written to benchmarks/results/lanes-TASK.json too.
 """
 
 import argparse
+import json
 import statistics
 import sys
 import time
@@ -41,6 +43,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, nargs="+", default=[1, 4, 20])
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--together", type=int, help="lanes in one vmap; all by default")
+    parser.add_argument("--results", type=Path, default=commands.HERE / "results", help="folder of the raw numbers")
     chosen = parser.parse_args()
     task = TASKS[chosen.task]
     experiment, _ = load_experiment(str(commands.HERE / "experiments" / f"{task.name.replace('-', '_')}.py"))
@@ -48,13 +51,19 @@ def main() -> None:
     parts = split(hyperparameters, floats=FLOATS, static=frozenset())
     recipe = Recipe(experiment.model, arrays.spec, parts.signature)
     one, _ = measure(recipe, replace(arrays, folds=arrays.folds[:1]), parts.numbers, chosen, 1)
-    print(f"{task.name}, widths {chosen.widths}, batches of {chosen.batch_size}, on {device()}")
+    heading = {"task": task.name, "widths": chosen.widths, "batch_size": chosen.batch_size, "device": device()}
+    print("{task}, widths {widths}, batches of {batch_size}, on {device}".format(**heading))
     print(f"one lane: {one * 1e3:.2f} ms an epoch")
     print(f"{'trials':>6}{'lanes':>7}{'ms an epoch':>13}{'ratio':>7}{'s to compile':>14}")
+    rows = []
     for trials in chosen.trials:
         seconds, compiling = measure(recipe, arrays, parts.numbers, chosen, trials)
         lanes = trials * len(arrays.folds)
         print(f"{trials:>6}{lanes:>7}{seconds * 1e3:>13.2f}{one * lanes / seconds:>7.1f}{compiling:>14.1f}", flush=True)
+        rows.append({"trials": trials, "lanes": lanes, "seconds": seconds, "compile_seconds": compiling})
+    written = heading | {"versions": commands.versions(), "one_lane_seconds": one, "rows": rows}
+    chosen.results.mkdir(parents=True, exist_ok=True)
+    (chosen.results / f"lanes-{task.name}.json").write_text(json.dumps(written, indent=1) + "\n")
 
 
 def hyperparameters_of(chosen: argparse.Namespace) -> dict[str, Any]:
