@@ -60,6 +60,22 @@ def test_a_program_that_runs_out_of_memory_is_halved_and_no_trial_is_lost(float6
     assert {layout.together for layout in tried} == ({12, 6, 3} if chunk == 4 else {3, 1})
 
 
+def test_where_a_trial_was_trained_is_told_after_halving_too(monkeypatch):
+    engine, plain = engine_of(make_arrays(), chunk=4), Program.advance
+    engine.add(0, point())
+    assert engine.seat() == {}
+    assert (engine.placement_of(0)["chunk"], engine.placement_of(0)["lanes_together"]) == (4, 12)
+
+    def scarce(program, state, *arguments):
+        if program.layout.trials > 2:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory allocating 7 bytes")
+        return plain(program, state, *arguments)
+
+    monkeypatch.setattr(Program, "advance", scarce)
+    engine.advance()
+    assert (engine.placement_of(0)["chunk"], engine.placement_of(0)["lanes_together"]) == (2, 6)
+
+
 def test_a_program_that_cannot_fit_is_made_smaller_before_it_runs(monkeypatch, arrays):
     full = Program(*recipe_and_layout(arrays, 4))
     quarter = Program(*recipe_and_layout(arrays, 1))

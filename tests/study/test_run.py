@@ -12,7 +12,7 @@ from tests.study.conftest import iris_experiment, iris_space
 from tuner import InputError
 from tuner.lanes.compilations import compilations
 from tuner.study import StudyFailed
-from tuner.study.record import HISTORY
+from tuner.study.record import HISTORY, PLACEMENT
 
 
 def run(experiment, storage, **options):
@@ -35,6 +35,17 @@ def test_a_study_holds_its_trials_and_their_values(storage):
     assert result.best.hyperparameters == result.study.trials[result.best.number].params
     assert result.best.resolved["hidden"] == [{"size": result.best.hyperparameters["hidden_0"], "cap": 16}]
     assert len(result.best.test) == 3
+
+
+def test_each_trial_keeps_where_it_was_trained(storage):
+    result = run(iris_experiment(), storage)
+    programs = [{name: value for name, value in row.items() if name != "reason"} for row in result.cost["compiled"]]
+    for trial in result.study.trials:
+        placement = trial.user_attrs[PLACEMENT]
+        assert (placement.pop("chunk"), placement.pop("lanes_together")) == (1, 3)
+        assert placement in programs
+        assert placement["batch_size"] == trial.params["batch_size"]
+        assert trial.params["hidden_0"] <= placement["caps"]["hidden.0"] <= 16
 
 
 def test_trials_is_the_total(storage):

@@ -14,6 +14,8 @@ from tuner.tracking.runs import STATE, TrialRuns
 from tuner.tracking.uri import password, without_credentials
 
 _PAUSES = (0.25, 1.0)
+_REST = 20  # times the processor time that writing took until it writes again: training needs the processor more
+_MOST_REST = 10.0  # seconds
 _STATUS = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 
 
@@ -86,7 +88,7 @@ class BackgroundWriter:
 
     Args:
         tracking_uri: MLflow's.
-        flush_seconds: how long events are collected before they are written.
+        flush_seconds: how long events are collected before they are written; longer where writing takes long.
 
     Attributes:
         problem: the last problem, in words.
@@ -125,19 +127,20 @@ class BackgroundWriter:
             self.problem = f"MLflow at {without_credentials(self._uri)}: {lost}"
 
     def _run(self) -> None:
-        open_ = True
+        open_, pause = True, self._flush_seconds
         while open_:
             events = [self._queue.get()]
             if events[0] is not None:
-                self._closing.wait(self._flush_seconds)
+                self._closing.wait(pause)
             with contextlib.suppress(queue.Empty):
                 while True:
                     events.append(self._queue.get_nowait())
             open_ = None not in events
-            began = time.monotonic()
+            began, used = time.monotonic(), time.thread_time()
             for step in fold(event for event in events if event is not None):
                 self._deliver(step)
             self.seconds += time.monotonic() - began
+            pause = max(self._flush_seconds, min(_REST * (time.thread_time() - used), _MOST_REST))
 
     def _deliver(self, step: Step) -> None:
         """Write a step, trying again after a pause; once only while MLflow has been failing. Then it is dropped."""
