@@ -51,7 +51,8 @@ def main() -> None:
     parts = split(hyperparameters, floats=FLOATS, static=frozenset())
     recipe = Recipe(experiment.model, arrays.spec, parts.signature)
     one, _ = measure(recipe, replace(arrays, folds=arrays.folds[:1]), parts.numbers, chosen, 1)
-    heading = {"task": task.name, "widths": chosen.widths, "batch_size": chosen.batch_size, "device": device()}
+    names = ("widths", "batch_size", "epochs", "together")
+    heading = {"task": task.name, **{name: getattr(chosen, name) for name in names}, "device": device()}
     print("{task}, widths {widths}, batches of {batch_size}, on {device}".format(**heading))
     print(f"one lane: {one * 1e3:.2f} ms an epoch")
     print(f"{'trials':>6}{'lanes':>7}{'ms an epoch':>13}{'ratio':>7}{'s to compile':>14}")
@@ -60,8 +61,9 @@ def main() -> None:
         seconds, compiling = measure(recipe, arrays, parts.numbers, chosen, trials)
         lanes = trials * len(arrays.folds)
         print(f"{trials:>6}{lanes:>7}{seconds * 1e3:>13.2f}{one * lanes / seconds:>7.1f}{compiling:>14.1f}", flush=True)
-        rows.append({"trials": trials, "lanes": lanes, "seconds": seconds, "compile_seconds": compiling})
-    written = heading | {"versions": commands.versions(), "one_lane_seconds": one, "rows": rows}
+        rounded = {"seconds": round(seconds, 5), "compile_seconds": round(compiling, 1)}
+        rows.append({"trials": trials, "lanes": lanes, **rounded})
+    written = heading | {"versions": commands.versions(), "one_lane_seconds": round(one, 5), "rows": rows}
     chosen.results.mkdir(parents=True, exist_ok=True)
     (chosen.results / f"lanes-{task.name}.json").write_text(json.dumps(written, indent=1) + "\n")
 

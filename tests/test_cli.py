@@ -434,11 +434,11 @@ def test_check_says_what_it_found(folder, capsys):
     assert (found["task"], found["input_shape"], found["outputs"]) == ("classification", [4], 3)
     assert found["labels"] == ["0", "1", "2"]
     assert list(found["search_space"]) == ["size", "batch"]
-    assert found["programs_at_most"] == 6  # two batch sizes, caps 4, 8 and 16
+    assert found["programs"] == {"least": 2, "most": 6}  # two batch sizes, caps 4, 8 and 16
     assert (found["static"], found["reads_all"], found["notes"], found["failure"]) == ([], False, [], None)
     code, out, _ = call(capsys, "check", "flowers.py")
     assert code == 0
-    assert "6 at most, whatever the number of trials" in out
+    assert "2 to 6, as compiling and masks cost, whatever the number of trials" in out
     assert "note:" not in out
 
 

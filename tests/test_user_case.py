@@ -79,7 +79,7 @@ def test_classification(folder, capsys, monkeypatch):
     assert checked["labels"] == ["barbera", "barolo", "grignolino"]
     assert (checked["outputs"], checked["input_shape"]) == (3, [7])
     assert checked["static"] == ["dropout"]
-    assert checked["programs_at_most"] is None
+    assert checked["programs"] is None
     (note,) = checked["notes"]
     assert "the value of dropout while it is built" in note
     assert "N trials can need N programs" in note

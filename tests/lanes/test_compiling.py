@@ -49,3 +49,10 @@ def test_xla_takes_the_options():
     assert compiling._options(CONVOLUTIONS)
     plain, quick = compiled(function, shapes), compiled(function, shapes, CONVOLUTIONS)
     assert (plain(jax.numpy.ones((4, 4))) == quick(jax.numpy.ones((4, 4)))).all()
+
+
+def test_options_that_xla_does_not_know_are_left_out(monkeypatch, caplog):
+    monkeypatch.setattr(compiling, "_options", lambda _: {"xla_cpu_no_such_option": True})
+    function, shapes = jax.jit(lambda x: x + 2), (jax.ShapeDtypeStruct((3,), "float32"),)
+    assert compiled(function, shapes)(jax.numpy.zeros(3)).tolist() == [2, 2, 2]
+    assert "no_such_option" in caplog.text

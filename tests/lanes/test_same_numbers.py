@@ -287,6 +287,21 @@ def test_a_draw_is_that_of_each_fold_with_its_own_key(arrays, model, seed, trial
             assert np.array_equal(raw(leaf[fold]), raw(own))
 
 
+def test_a_draw_needs_no_cpu_back_end(arrays, monkeypatch):
+    """As with JAX_PLATFORMS=cuda, which leaves JAX none."""
+    parts = split(point(), floats=FLOATS)
+    recipe = Recipe(MLP, arrays.spec, parts.signature)
+    expected = draw(recipe, parts.numbers, 0, 1, 3)
+
+    def none(*_, **options):
+        raise RuntimeError(f"Unknown backend {options}")
+
+    monkeypatch.setattr(jax, "local_devices", none)
+    drawn = draw(recipe, parts.numbers, 0, 1, 3)
+    for one, other in zip(jax.tree.leaves(drawn.values), jax.tree.leaves(expected.values), strict=True):
+        assert np.array_equal(one, other)
+
+
 def raw(leaf):
     return jax.random.key_data(leaf) if jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key) else np.asarray(leaf)
 

@@ -89,6 +89,7 @@ def test_chunks_worth_comparing():
     layout = layout_of(make_arrays(folds=5), 16, 8)
     assert [(o.trials, o.together) for o in ways.other_ways(layout, 5)] == [(8, 1), (8, 5), (1, 5), (3, 15), (5, 25)]
     assert [(o.trials, o.together) for o in ways.other_ways(layout, 8)] == [(8, 1), (8, 5), (1, 5), (4, 20)]
+    assert [(o.trials, o.together) for o in ways.other_ways(layout, 20)] == [(8, 1), (8, 5), (1, 5)]
     spread = layout_of(make_arrays(folds=5), 16, 8, devices=4)
     assert [(o.trials, o.together) for o in ways.other_ways(spread, 5)] == [(8, 1), (8, 5), (4, 5)]
 

@@ -210,3 +210,8 @@ assert sink.problem is None and sink.run_id(0)
         cwd=tmp_path, env=environment | {"PYTHONPATH": root}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(("used", "expected"), [(0.0, 1.0), (0.04, 1.0), (0.1, 2.0), (5.0, 10.0)])
+def test_it_rests_longer_the_more_it_wrote(used, expected):
+    assert writer.rest(1.0, used) == pytest.approx(expected)

@@ -32,14 +32,15 @@ class Checked:
     """What a check found.
 
     static: paths of floats that the model needs as constants. reads_all: the model took all names at once (``**``).
-    programs: that the trials can need at most, by the values that the draws showed; None where floats are static.
+    programs: that the trials need at least and can need at most, by the values that the draws showed; None where floats
+    are static.
     distributions: what the search space draws from.
     failure: what the model raised where no draw could be built.
     """
 
     static: frozenset[str]
     reads_all: bool
-    programs: int | None
+    programs: tuple[int, int] | None
     distributions: Mapping[str, BaseDistribution]
     failure: Exception | None
 
@@ -91,7 +92,7 @@ def check(experiment: Experiment, arrays: Arrays) -> Checked:
             set(difflib.get_close_matches(str(failure.args[0]), unread)) if isinstance(failure, KeyError) else set()
         )
     _refuse_unread(unread, log.read)
-    programs = None if static else _most_programs(draws)
+    programs = None if static else _programs(draws)
     return Checked(static, log.all, programs, distributions, failure)
 
 
@@ -172,8 +173,8 @@ def _check_shape(outputs: Any, recipe: Recipe) -> None:
         )
 
 
-def _most_programs(draws: Iterable[Mapping[str, Any]]) -> int:
-    """The static values seen in each place times the caps in use between the smallest and the largest size."""
+def _programs(draws: Iterable[Mapping[str, Any]]) -> tuple[int, int]:
+    """The static values seen in each place, multiplied; and these times the caps in use of each width."""
     values: dict[str, set[Any]] = {}
     sizes: dict[str, list[Width]] = {}
     for draw in draws:
@@ -184,7 +185,8 @@ def _most_programs(draws: Iterable[Mapping[str, Any]]) -> int:
             else:
                 values.setdefault(path, set()).add(slot)
     caps = [caps_between(widths) for widths in sizes.values()]
-    return math.prod(len(seen) for seen in values.values()) * math.prod(caps)
+    families = math.prod(len(seen) for seen in values.values())
+    return families, families * math.prod(caps)
 
 
 def _refuse_unread(unread: set[str], read: set[str]) -> None:

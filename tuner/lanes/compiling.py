@@ -1,13 +1,16 @@
 """How programs are compiled: what is asked of XLA beside its defaults."""
 
+import logging
 from typing import Any
 
 import jax
 
 from tuner.lanes.uses import kernel_uses
-from tuner.training.lane import Recipe, kernels_of
+from tuner.training.lane import Recipe
 
-_OFTEN = 4  # multiply-adds an example and kernel entry from which a program's time is in its products
+_OFTEN = 4  # times that an example meets a kernel, from which on a program's time is in its products
+
+log = logging.getLogger("tuner")
 
 
 def compiled(function: Any, shapes: tuple[Any, ...], recipe: Recipe | None = None) -> Any:
@@ -21,7 +24,14 @@ def compiled(function: Any, shapes: tuple[Any, ...], recipe: Recipe | None = Non
     Raises:
         Exception: whatever the model raises while it is traced.
     """
-    return function.lower(*shapes).compile(compiler_options=_options(recipe))
+    lowered, options = function.lower(*shapes), _options(recipe)
+    try:
+        return lowered.compile(compiler_options=options)
+    except jax.errors.JaxRuntimeError as error:
+        if options is None or "No such compile option" not in str(error):
+            raise
+        log.warning("this version of JAX compiles more slowly than it could: %s", error)
+        return lowered.compile()
 
 
 def _options(recipe: Recipe | None) -> dict[str, Any] | None:
@@ -39,7 +49,5 @@ def _options(recipe: Recipe | None) -> dict[str, Any] | None:
 
 
 def _uses_kernels_often(recipe: Recipe) -> bool:
-    """Whether an example meets a kernel's entries many times, as in a convolution."""
-    sizes = [kernel.size for kernel in kernels_of(recipe.abstract.values.parameters)]
-    products = sum(use * size for use, size in zip(kernel_uses(recipe), sizes, strict=True))
-    return products >= _OFTEN * sum(sizes) > 0
+    """Whether an example meets one of the kernels many times, as in a convolution. It depends on no cap."""
+    return max(kernel_uses(recipe), default=0) >= _OFTEN

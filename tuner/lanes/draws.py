@@ -1,6 +1,7 @@
 """What a trial starts with, drawn on the host from (study seed, trial number, fold): it needs no program."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import jax
@@ -33,10 +34,18 @@ def draw(recipe: Recipe, numbers: Mapping[str, float], seed: int, trial: int, fo
     """
     keys = lane_words(seed, trial, folds)
     config: Any = jax.config
-    with jax.default_device(jax.local_devices(backend="cpu")[0]):  # an accelerator would be waited for at each number
+    with _on_the_host():  # an accelerator would be waited for at each number
         values = _built_once(recipe, numbers, keys) if config.jax_default_prng_impl == "threefry2x32" else None
         values = _built_for_each(recipe, numbers, keys) if values is None else values
     return Drawn(values, numbers, order_words(keys))
+
+
+def _on_the_host() -> AbstractContextManager[None]:
+    """Arrays are made by the CPU's back end, unless JAX was told to do without it (``JAX_PLATFORMS=cuda``)."""
+    try:
+        return jax.default_device(jax.local_devices(backend="cpu")[0])
+    except RuntimeError:
+        return nullcontext()
 
 
 def lane_words(seed: int, trial: int, folds: int) -> np.ndarray:

@@ -154,7 +154,7 @@ class Homes:
 
     def trained(self, home: Home, population: Population, drawn: Callable[[], Drawn]) -> None:
         """A chunk was trained: once that has taken long enough, the ways over the lanes are compared."""
-        if not self._deterministic:
+        if not self._deterministic and population.program.layout == self._layouts[home]:  # not one for the last trials
             busy = len(population.seats)
             self._ways.trained(self._families[home], population.program, population.seconds, busy, drawn)
 
@@ -162,6 +162,7 @@ class Homes:
         """Use what comparing the ways has found, for trials to come and for studies to come."""
         for family, way in self._ways.found().items():
             self._remembered(family).add(way=way)
+            self._known[family] = self._known_of(family).model_copy(update={"way": way})
             reason = f"{way.trials} trials, {way.together} lanes together: measured as the fastest"
             for home in [home for home, other in self._families.items() if other == family]:
                 if self._layouts[home] != (layout := replace(self._layouts[home], **way._asdict())):
@@ -244,9 +245,8 @@ class Homes:
         if (known := self._known_of(family).way) is not None:
             self._ways.skip(family)
             return Way(*known)
-        trials = self._chunk or places(
-            self._slots, self._arrays.most_steps(home.batch_size), self._work(family, home.caps), self._nominal
-        )
+        work = self._work(family, home.caps) / self._devices
+        trials = self._chunk or places(self._slots, self._arrays.most_steps(home.batch_size), work, self._nominal)
         return evenly_spread(trials, len(self._arrays.folds), self._devices), self._together(family, home.batch_size)
 
     def _together(self, family: Any, batch_size: int) -> int | None:
@@ -277,6 +277,7 @@ class Homes:
         return self._known[family]
 
     def _remembered(self, family: Any) -> Remembered:
-        layout = layout_of(self._arrays, 1, self._chunk or self._slots, devices=self._devices)
+        layout = layout_of(self._arrays, 1, self._chunk or (self._slots if self._nominal.launch else 1))
+        chunk = f"chunk {self._chunk}, {self._devices} devices"  # a chunk that was asked for is no way that was found
         model = getattr(self._model, "__qualname__", type(self._model).__qualname__)
-        return Remembered(f"{self._model.__module__}.{model} {self._arrays.spec} {family} {layout}")
+        return Remembered(f"{self._model.__module__}.{model} {self._arrays.spec} {family} {layout} {chunk}")

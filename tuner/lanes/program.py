@@ -187,7 +187,7 @@ def _batch(together: int) -> int | None:
 
 
 def _jit(function: Any, layout: Layout, by_lane: tuple[bool, ...], donate: tuple[int, ...] = (0,)) -> Any:
-    """The function jitted, its first argument donated; over several devices each takes its share of the lanes."""
+    """The function jitted, ``donate`` arguments donated; over several devices each takes its share of the lanes."""
     if layout.devices == 1:
         return jax.jit(function, donate_argnums=donate)
     shardings = tuple(_spread(layout) if lanes else _shared(layout) for lanes in by_lane)

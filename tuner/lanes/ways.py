@@ -33,7 +33,7 @@ class Way(NamedTuple):
 class _Weighing:
     """Programs of one home that differ in their way, being compiled and then measured; the present one comes first.
 
-    busy: trials that the home had when it was looked at.
+    busy: the most trials that one of the family's programs trained at once.
     """
 
     family: Family
@@ -66,11 +66,13 @@ class Ways:
         self._arrays, self._request, self._pool = arrays, request, pool
         self._compile_seconds, self._fixed = compile_seconds, fixed
         self._spent: defaultdict[Family, float] = defaultdict(float)
+        self._busy: defaultdict[Family, int] = defaultdict(int)
         self._weighings: dict[Family, _Weighing | None] = {}
 
     def trained(self, family: Family, program: Program, seconds: float, busy: int, drawn: Callable[[], Drawn]) -> None:
         """A chunk of the family trained for so long, of a population of ``busy`` trials; ``drawn`` makes another."""
         self._spent[family] += seconds
+        self._busy[family] = busy = max(busy, self._busy[family])
         others = other_ways(program.layout, None if self._fixed else busy)
         compile_seconds = max(program.seconds, self._compile_seconds)
         cost = len(others) * compile_seconds + (1 + len(others)) * (1 + _EPOCHS) * seconds
@@ -106,7 +108,7 @@ def other_ways(layout: Layout, busy: int | None = None) -> list[Layout]:
     """The layouts worth comparing with this one.
 
     They have all lanes together, those of a trial, and one after the other; where the number of ``busy`` trials is
-    given, also chunks of so many, of half of them, and of one, each with its lanes together.
+    given, also smaller chunks: of so many, of half of them, and of one, each with its lanes together.
     """
     most = layout.lanes // layout.devices
     sizes = {size for size in (1, layout.folds, most) if size <= most} - {layout.together}
@@ -114,7 +116,7 @@ def other_ways(layout: Layout, busy: int | None = None) -> list[Layout]:
     counts = (
         {evenly_spread(count, layout.folds, layout.devices) for count in (1, -(-busy // 2), busy)} if busy else set()
     )
-    return others + [layout.resized(count) for count in sorted(counts - {layout.trials})]
+    return others + [layout.resized(count) for count in sorted(counts) if count < layout.trials]
 
 
 def fastest(programs: Sequence[Future[Program]], arrays: Arrays, drawn: Drawn, busy: int) -> Way:

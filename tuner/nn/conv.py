@@ -72,7 +72,12 @@ class Conv(nnx.Module):
             x: the inputs.
             pool: the window of a max pooling of the outputs, without overlap. The bias is added and the channels are
                 masked after it, which gives the same on a smaller array.
+
+        Raises:
+            InputError: the padding is unknown, or the pool's window has other axes than the convolution's.
         """
+        if pool is not None and len(pool) != len(self.window):
+            raise InputError("pool and kernel_size differ in length", pool, f"Give {len(self.window)} lengths.")
         batch, example = x.shape[: -len(self.window) - 1], x.shape[-len(self.window) - 1 :]
         pads = pads_of(self.padding, example[:-1], self.window, self.strides)
         x = mask_units(x, self.in_size).reshape(-1, *example)

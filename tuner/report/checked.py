@@ -1,5 +1,6 @@
 """What a check found, in words and as JSON."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from tuner.experiment import Checked, Experiment, arrays_of, check, note_on_static
@@ -28,7 +29,7 @@ def checked_as_json(experiment: Experiment) -> dict[str, Any]:
         "labels": None if arrays.prepared.labels is None else [str(label) for label in arrays.prepared.labels],
         "metric": experiment.metric,
         "search_space": {name: str(distribution) for name, distribution in checked.distributions.items()},
-        "programs_at_most": checked.programs,
+        "programs": None if checked.programs is None else dict(zip(("least", "most"), checked.programs, strict=True)),
         "static": sorted(checked.static),
         "reads_all": checked.reads_all,
         "notes": _notes(checked),
@@ -52,14 +53,18 @@ def checked_as_text(experiment: Experiment) -> str:
         f"{rows['test']} for the test",
         f"  {'examples':<{width}}shape {tuple(found['input_shape'])}, {found['outputs']} outputs",
         *(f"  {name:<{width}}{distribution}" for name, distribution in found["search_space"].items()),
-        f"  {'programs':<{width}}{_programs(found['programs_at_most'])}",
+        f"  {'programs':<{width}}{_programs(found['programs'])}",
         *(f"note: {note}" for note in found["notes"]),
     ]
     return "\n".join(lines)
 
 
-def _programs(most: int | None) -> str:
-    return "one for each value of a static float" if most is None else f"{most} at most, whatever the number of trials"
+def _programs(count: Mapping[str, int] | None) -> str:
+    if count is None:
+        return "one for each value of a static float"
+    least, most = count["least"], count["most"]
+    many = f"{least}" if least == most else f"{least} to {most}, as compiling and masks cost"
+    return f"{many}, whatever the number of trials"
 
 
 def _notes(checked: Checked) -> list[str]:

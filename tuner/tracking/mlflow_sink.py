@@ -17,7 +17,7 @@ class MlflowSink:
 
     Args:
         tracking_uri: of an SQL store or a server.
-        flush_seconds: how long events are collected before they are written.
+        flush_seconds: how long events are collected before they are written; longer where writing takes long.
     """
 
     def __init__(self, tracking_uri: str, flush_seconds: float = 1.0) -> None:

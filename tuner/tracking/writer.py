@@ -19,6 +19,11 @@ _MOST_REST = 10.0  # seconds
 _STATUS = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 
 
+def rest(flush_seconds: float, used: float) -> float:
+    """Seconds until trials are written again, after writing them used so many of the processor."""
+    return max(flush_seconds, min(_REST * used, _MOST_REST))
+
+
 class StudyWriter:
     """Writes steps to MLflow, one study at a time. A step that failed can be written again: it goes on.
 
@@ -136,11 +141,13 @@ class BackgroundWriter:
                 while True:
                     events.append(self._queue.get_nowait())
             open_ = None not in events
-            began, used = time.monotonic(), time.thread_time()
+            began, used = time.monotonic(), 0.0
             for step in fold(event for event in events if event is not None):
+                before = time.thread_time()
                 self._deliver(step)
+                used += time.thread_time() - before if isinstance(step, Drafts) else 0.0
             self.seconds += time.monotonic() - began
-            pause = max(self._flush_seconds, min(_REST * (time.thread_time() - used), _MOST_REST))
+            pause = rest(self._flush_seconds, used)
 
     def _deliver(self, step: Step) -> None:
         """Write a step, trying again after a pause; once only while MLflow has been failing. Then it is dropped."""
