@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import jax
 import numpy as np
 from flax import nnx
 from jax import lax
@@ -113,30 +112,10 @@ def by_patches(x: Any, kernel: Any, strides: tuple[int, ...], pads: Pads) -> Any
     2006).
     """
     patches = side_by_side(padded(x, pads, 0.0), kernel.shape[:-2], strides)
-    product = _product(patches.reshape(-1, patches.shape[-1]), kernel.reshape(-1, kernel.shape[-1]))
-    return product.reshape(*patches.shape[:-1], -1)
-
-
-@jax.custom_vjp
-def _product(patches: Any, kernel: Any) -> Any:
-    """The product of patches (rows, entries) and a kernel (entries, outputs), whose gradient turns no patches round.
-
-    The kernel's gradient sums over rows, and XLA's CPU back end copies the left operand of such a product to bring its
-    rows last. JAX puts the patches on the left; here it is the outputs' gradient, which is far smaller.
-    """
-    return patches @ kernel
-
-
-def _product_forward(patches: Any, kernel: Any) -> tuple[Any, tuple[Any, Any]]:
-    return patches @ kernel, (patches, kernel)
-
-
-def _product_backward(operands: tuple[Any, Any], gradient: Any) -> tuple[Any, Any]:
-    patches, kernel = operands
-    return gradient @ kernel.T, lax.dot_general(gradient, patches, (((0,), (0,)), ((), ()))).T
-
-
-_product.defvjp(_product_forward, _product_backward)
+    rows = patches.reshape(
+        -1, patches.shape[-1]
+    )  # else XLA's CPU back end copies the patches for the kernel's gradient
+    return (rows @ kernel.reshape(-1, kernel.shape[-1])).reshape(*patches.shape[:-1], -1)
 
 
 def by_convolution(x: Any, kernel: Any, strides: tuple[int, ...], pads: Pads) -> Any:
