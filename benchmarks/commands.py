@@ -72,6 +72,11 @@ def machine() -> str:
     return ", ".join([*processor, f"{os.cpu_count()} cores", *gpus])
 
 
+def experiment_file(task: str) -> Path:
+    """The experiment that is tuner's side of a task."""
+    return HERE / "experiments" / f"{task.replace('-', '_')}.py"
+
+
 def run_tuner(experiment: Path, trials: int, *options: str) -> dict[str, Any]:
     """A study by tuner's command line, cold: its wall seconds, result, and Optuna's trials as plain data."""
     with tempfile.TemporaryDirectory() as folder:

@@ -89,7 +89,7 @@ def _measure(records: Records, side: str, repeat: int, heading: dict[str, Any]) 
 
 def _measure_tuner(records: Records, heading: dict[str, Any]) -> dict[str, Any]:
     """A run of tuner; the first one decides the trials that all sides run."""
-    file = commands.HERE / "experiments" / f"{heading['task'].replace('-', '_')}.py"
+    file = commands.experiment_file(heading["task"])
     run = commands.run_tuner(file, heading["trials"], "--set", "sampler=random", "--set", "pruner=none")
     params = [trial["params"] for trial in run["trials"][: heading["peer_trials"]]]
     if records.shared.setdefault("params", params) != params:

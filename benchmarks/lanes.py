@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=commands.HERE / "results", help="folder of the raw numbers")
     chosen = parser.parse_args()
     task = TASKS[chosen.task]
-    experiment, _ = load_experiment(str(commands.HERE / "experiments" / f"{task.name.replace('-', '_')}.py"))
+    experiment, _ = load_experiment(str(commands.experiment_file(task.name)))
     arrays, hyperparameters = arrays_of(experiment), hyperparameters_of(chosen)
     parts = split(hyperparameters, floats=FLOATS, static=frozenset())
     recipe = Recipe(experiment.model, arrays.spec, parts.signature)

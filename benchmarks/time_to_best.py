@@ -53,8 +53,7 @@ def _plain(records: Records, seed: int, trials: int) -> dict[str, Any]:
 
 
 def _tuner(records: Records, seed: int, trials: int) -> dict[str, Any]:
-    experiment = commands.HERE / "experiments" / "digits_mlp.py"
-    run = commands.run_tuner(experiment, trials, "--seed", str(seed))
+    run = commands.run_tuner(commands.experiment_file(TASK), trials, "--seed", str(seed))
     return _record(records, "tuner", seed, run)
 
 

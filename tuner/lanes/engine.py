@@ -110,8 +110,7 @@ class Engine:
         self._open: dict[Home, Population] = {}
         self._compaction = None if deterministic else Compaction(self._homes, arrays)
         self._more_to_come = True
-        one_a_chunk = (chunk or (1 if jax.default_backend() == "cpu" else slots)) == 1 == devices
-        self._flights = Flights(lockstep=lockstep or not one_a_chunk)
+        self._flights = Flights(lockstep=lockstep or self._homes.most_trials > 1)
 
     def foresee(self, trials: Mapping[int, Mapping[str, Any]]) -> None:
         """Reckon with trials that will be added later, by number: their homes are chosen together."""

@@ -102,6 +102,12 @@ class Homes:
         fixed = chunk is not None or not self._nominal.launch
         self._ways = Ways(arrays, store.request, pool, self._nominal.compile, fixed=fixed)
 
+    @property
+    def most_trials(self) -> int:
+        """Trials that a chunk holds at most."""
+        most = self._chunk or (self._slots if self._nominal.launch else 1)
+        return evenly_spread(most, len(self._arrays.folds), self._devices)
+
     def asked(self, parts: Split) -> Asked:
         """A trial as placement sees it."""
         caps = parts.signature.caps
@@ -277,7 +283,7 @@ class Homes:
         return self._known[family]
 
     def _remembered(self, family: Any) -> Remembered:
-        layout = layout_of(self._arrays, 1, self._chunk or (self._slots if self._nominal.launch else 1))
-        chunk = f"chunk {self._chunk}, {self._devices} devices"  # a chunk that was asked for is no way that was found
+        layout = layout_of(self._arrays, 1, self.most_trials, devices=self._devices)
+        chunk = f"chunk {self._chunk}"  # one that was asked for is no way that was found
         model = getattr(self._model, "__qualname__", type(self._model).__qualname__)
         return Remembered(f"{self._model.__module__}.{model} {self._arrays.spec} {family} {layout} {chunk}")
