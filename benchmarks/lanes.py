@@ -49,7 +49,7 @@ def main() -> None:
     experiment, _ = load_experiment(str(commands.experiment_file(task.name)))
     arrays, hyperparameters = arrays_of(experiment), hyperparameters_of(chosen)
     parts = split(hyperparameters, floats=FLOATS, static=frozenset())
-    recipe = Recipe(experiment.model, arrays.spec, parts.signature)
+    recipe = Recipe(experiment.model, arrays.spec, arrays.task, parts.signature)
     one, _ = measure(recipe, replace(arrays, folds=arrays.folds[:1]), parts.numbers, chosen, 1)
     names = ("widths", "batch_size", "epochs", "together")
     heading = {"task": task.name, **{name: getattr(chosen, name) for name in names}, "device": device()}

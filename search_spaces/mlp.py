@@ -26,3 +26,19 @@ def small_table(trial: Any) -> dict[str, Any]:
         "l2": trial.suggest_float("l2", 1e-6, 1e-1, log=True),
         "dropout": trial.suggest_float("dropout", 0.0, 0.5),
     }
+
+
+def table(trial: Any) -> dict[str, Any]:
+    """Two elastic hidden layers for tables of thousands of rows.
+
+    Ranges of dropout and weight decay are those of Gorishniy et al., "Revisiting deep learning models for tabular data"
+    (2021), appendix; widths and the rate lie within theirs.
+    """
+    return {
+        "hidden": [Width(trial.suggest_int(f"hidden_{layer}", 16, 256, log=True), cap=256) for layer in range(2)],
+        "learning_rate": trial.suggest_float("learning_rate", 3e-4, 1e-2, log=True),
+        "schedule": "cosine",
+        "batch_size": trial.suggest_categorical("batch_size", [128, 256]),
+        "weight_decay": trial.suggest_float("weight_decay", 1e-6, 1e-3, log=True),
+        "dropout": trial.suggest_float("dropout", 0.0, 0.5),
+    }

@@ -8,6 +8,7 @@ from tuner.hyperparameters import split
 from tuner.lanes.arrays import Arrays, Part
 from tuner.training.lane import Recipe
 from tuner.training.settings import FLOATS
+from tuner.training.tasks import task_of
 
 
 def make_dataset(task="classification", rows=90, columns=5, outputs=3):
@@ -28,7 +29,7 @@ class OrdersInPrograms(Arrays):
         return max(len(part.train) for part in [*self.folds, self.final])
 
 
-def make_arrays(task="classification", *, folds=3, epochs=8, standardize=True, kind=Arrays, **options):
+def make_arrays(task="classification", *, folds=3, epochs=8, standardize=True, kind=Arrays, asked=(), **options):
     prepared = prepare(make_dataset(task, **options))
     splits = make_splits(prepared, folds, 0.2, 0)
 
@@ -40,6 +41,7 @@ def make_arrays(task="classification", *, folds=3, epochs=8, standardize=True, k
         tuple(part(fold.train, fold.validation) for fold in splits.folds),
         part(splits.rest, splits.test),
         epochs,
+        task_of(task, asked=asked),
     )
 
 
@@ -54,4 +56,4 @@ def parameters_of(engine, trial):
 
 def recipe_of(model, arrays, hyperparameters):
     """The recipe of a trial, with its declared caps."""
-    return Recipe(model, arrays.spec, split(hyperparameters, floats=FLOATS).signature)
+    return Recipe(model, arrays.spec, arrays.task, split(hyperparameters, floats=FLOATS).signature)

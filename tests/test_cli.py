@@ -252,7 +252,7 @@ def test_a_wrong_file_is_refused(content, reference, parts, folder, capsys):
 
 
 WRONG_TABLES = {
-    "NaN among inputs": (["1,2,a", "3,,b"], ["missing value", "'width'", "row 2"]),
+    "an empty column": (["1,,a", "3,,b"], ["no value", "width"]),
     "text among inputs": (["1,2,a", "3,4,b", "5,wide,a"], ["no number", "'width'", "row 3", "wide"]),
     "NaN among targets": (["1,2,a", "3,4,"], ["missing value", "'kind'", "row 2"]),
     "infinite": (["1,2,a", "inf,4,b"], ["infinite", "'length'", "row 2"]),

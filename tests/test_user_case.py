@@ -104,7 +104,7 @@ def test_classification(folder, capsys, monkeypatch):
     assert 1 <= cost["programs"] <= 3
     assert 0 < cost["occupancy"] <= 1
     assert cost["mask_tax"] == 0
-    assert sorted(path.name for path in (folder / "elsewhere").iterdir()) == ["mlflow.db", "tuner.db"]
+    assert sorted(path.name for path in (folder / "elsewhere").iterdir()) == ["mlflow.db", "mlruns", "tuner.db"]
 
     shown = answer_here(capsys, "show", "wines", "--json")
     assert shown["best"] == best

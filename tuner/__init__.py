@@ -10,13 +10,16 @@ if TYPE_CHECKING:
     from tuner.experiment import Experiment
     from tuner.hyperparameters import Width
     from tuner.study import Objective, StudyResult, run
+    from tuner.training import Metric, Task
 
 _HOMES = {
     "Dataset": "tuner.data",
     "Experiment": "tuner.experiment",
     "InputError": "tuner.errors",
+    "Metric": "tuner.training",
     "Objective": "tuner.study",
     "StudyResult": "tuner.study",
+    "Task": "tuner.training",
     "Width": "tuner.hyperparameters",
     "datasets": "tuner.data",
     "models": "tuner",
@@ -28,8 +31,10 @@ __all__ = [
     "Dataset",
     "Experiment",
     "InputError",
+    "Metric",
     "Objective",
     "StudyResult",
+    "Task",
     "Width",
     "datasets",
     "models",

@@ -2,7 +2,7 @@ import pytest
 from flax import nnx
 
 from tuner import InputError, Width, models
-from tuner.experiment import note_on_static
+from tuner.experiment import notes_of
 
 from .helpers import Plain, checked
 
@@ -20,15 +20,15 @@ def test_a_native_dropouts_rate_is_static_and_said_so():
     assert found.static == {"dropout"}
     assert found.programs is None
     assert found.failure is None
-    assert "the value of dropout while it is built" in note_on_static(found)
-    assert "N trials can need N programs" in note_on_static(found)
-    assert "40 trials can need 40 programs" in note_on_static(found, 40)
+    assert "the value of dropout while it is built" in notes_of(found)[0]
+    assert "N trials can need N programs" in notes_of(found)[0]
+    assert "40 trials can need 40 programs" in notes_of(found, 40)[0]
 
 
 def test_the_zoos_dropout_is_a_number():
     found = checked(lambda trial: rates(trial) | {"hidden": [trial.suggest_int("h", 3, 4)]}, reads(models.MLP, "units"))
     assert found.static == frozenset()
-    assert note_on_static(found) is None
+    assert notes_of(found) == []
     assert found.programs == (2, 2)
 
 

@@ -13,10 +13,12 @@ from tuner.lanes.compiling import compiled
 from tuner.models import CNN, MLP
 from tuner.training.lane import Recipe
 from tuner.training.settings import FLOATS
+from tuner.training.tasks import task_of
 
 CONVOLUTIONS = Recipe(
     CNN,
     Spec((9, 6), 3, "classification"),
+    task_of("classification"),
     split({"channels": [Width(3, 8), Width(4, 8)], "batch_size": 8}, floats=FLOATS).signature,
 )
 

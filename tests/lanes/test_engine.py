@@ -191,7 +191,7 @@ def test_results_come_in_trial_order_and_count_epochs(arrays):
     results = engine.advance()
     assert {trial: result.epoch for trial, result in results.items()} == {2: 2, 3: 1, 5: 2, 9: 2}
     assert all(result.train_loss.shape == (3,) for result in results.values())
-    assert set(results[2].metrics) == {"loss", "accuracy", "log_loss"}
+    assert set(results[2].metrics) == {"loss", "accuracy", "precision", "recall", "f1"}
 
 
 @pytest.mark.parametrize("chunk", [1, 2])

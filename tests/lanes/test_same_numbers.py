@@ -273,7 +273,7 @@ class Plain(nnx.Module):
 @pytest.mark.parametrize(("seed", "trial"), [(0, 0), (3, 70_000), (2**32 - 1, 5)])
 def test_a_draw_is_that_of_each_fold_with_its_own_key(arrays, model, seed, trial):
     parts = split(point(), floats=FLOATS)
-    recipe = Recipe(model, arrays.spec, parts.signature)
+    recipe = Recipe(model, arrays.spec, arrays.task, parts.signature)
     drawn = draw(recipe, parts.numbers, seed, trial, 3)
     assert (draws._built_once(recipe, parts.numbers, lane_words(seed, trial, 3)) is None) == (model is Plain)
     for fold in range(3):
@@ -290,7 +290,7 @@ def test_a_draw_is_that_of_each_fold_with_its_own_key(arrays, model, seed, trial
 def test_a_draw_needs_no_cpu_back_end(arrays, monkeypatch):
     """As with JAX_PLATFORMS=cuda, which leaves JAX none."""
     parts = split(point(), floats=FLOATS)
-    recipe = Recipe(MLP, arrays.spec, parts.signature)
+    recipe = Recipe(MLP, arrays.spec, arrays.task, parts.signature)
     expected = draw(recipe, parts.numbers, 0, 1, 3)
 
     def none(*_, **options):

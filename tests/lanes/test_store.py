@@ -154,7 +154,7 @@ def test_compilations_counts_small_ones():
 
 
 def test_the_float_type_is_part_of_a_program(arrays):
-    recipe = Recipe(MLP, arrays.spec, split(point(), floats=FLOATS).signature)
+    recipe = Recipe(MLP, arrays.spec, arrays.task, split(point(), floats=FLOATS).signature)
     single = layout_of(arrays, 16, 1)
     jax.config.update("jax_enable_x64", True)
     try:

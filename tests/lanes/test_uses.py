@@ -14,12 +14,13 @@ from tuner.lanes.uses import kernel_uses, largest_operand
 from tuner.lanes.work import multiply_adds
 from tuner.models import CNN, MLP
 from tuner.training.lane import Recipe
+from tuner.training.tasks import task_of
 
 IMAGES = Spec((8, 6, 2), 3, "classification")
 
 
 def recipe_of(model, spec=IMAGES, **hyperparameters):
-    return Recipe(model, spec, split(hyperparameters).signature)
+    return Recipe(model, spec, task_of(spec.task), split(hyperparameters).signature)
 
 
 class Recurrent(nnx.Module):

@@ -14,9 +14,11 @@ from tuner.hyperparameters import split
 from tuner.models import CNN
 from tuner.training.lane import Bounds, Data, Fold, Recipe, initial_values, start, streams_of, train_epoch
 from tuner.training.settings import FLOATS
+from tuner.training.tasks import task_of
 
 SIZES, STEPS, EPOCHS = (3, 5), 5, 4
 SPEC = Spec((9, 6), 3, "classification")
+WORDS = np.zeros(2, np.uint32)
 PLACES = 2 * 1  # what two poolings leave of 9 x 6
 
 
@@ -35,13 +37,15 @@ def trained(hyperparameters):
     targets = rng.integers(0, 3, 40).astype(np.int32)
     images = rng.random((40, 9, 6)) + (np.arange(9)[:, None] // 3 == targets[:, None, None])
     data = Data(jnp.asarray(images), jnp.asarray(targets))
-    fold = Fold(*np.array([0.0, 1.0]), np.zeros(3), np.ones(3), *np.int32([STEPS, 20]), np.zeros((1, 8), int), None)
+    fold = Fold(
+        *np.array([0.0, 1.0]), np.zeros(3), *np.ones((2, 3)), *np.int32([STEPS, 20]), np.zeros((1, 8), int), None
+    )
     orders = rng.integers(0, 40, (2, STEPS, 8))
     parts = split(hyperparameters, floats=FLOATS)
-    recipe = Recipe(CNN, SPEC, parts.signature)
+    recipe = Recipe(CNN, SPEC, task_of(SPEC.task), parts.signature)
     numbers = {path: jnp.asarray(value, recipe.number_shapes[path].dtype) for path, value in parts.numbers.items()}
     lanes = [
-        start(recipe, initial_values(recipe, parts.numbers, streams_of(jax.random.key(lane))), numbers)
+        start(recipe, initial_values(recipe, parts.numbers, streams_of(jax.random.key(lane))), numbers, WORDS)
         for lane in range(2)
     ]
     lane = jax.tree.map(lambda *leaves: jnp.stack(leaves), *lanes)

@@ -17,6 +17,7 @@ from tuner.hyperparameters import split
 from tuner.nn.random import fold_in
 from tuner.training.lane import Bounds, Data, Fold, Recipe, apply, initial_values, start, streams_of, train_epoch
 from tuner.training.settings import FLOATS, OPTIMIZERS
+from tuner.training.tasks import task_of
 
 INPUTS, SIZE, CAP, OUTPUTS = 4, 5, 8, 3
 BATCH, STEPS = 6, 50
@@ -161,9 +162,11 @@ def elastic_training(recipe, values, numbers, rows, data):
     dtype = data.inputs.dtype
     fold = Fold(
         np.zeros(INPUTS, dtype), np.ones(INPUTS, dtype), np.zeros(OUTPUTS, dtype), np.ones(OUTPUTS, dtype),
+        np.ones(OUTPUTS, dtype),
         np.int32(STEPS), np.int32(STEPS), np.zeros((1, BATCH), np.int32), np.ones((1, BATCH), dtype),
     )  # fmt: skip
-    lane = start(recipe, values, {path: jnp.asarray(value, dtype) for path, value in numbers.items()})
+    typed = {path: jnp.asarray(value, dtype) for path, value in numbers.items()}
+    lane = start(recipe, values, typed, np.zeros(2, np.uint32))
     train = jax.jit(functools.partial(train_epoch, recipe))
     return train(data, fold, rows, Bounds(np.int32(STEPS), None, np.int32(1)), lane)
 
@@ -173,7 +176,7 @@ def compare(kind, case, dtype):
     data = Data(rng.normal(size=(40, INPUTS)).astype(dtype), rng.integers(0, OUTPUTS, 40).astype(np.int32))
     rows = rng.integers(0, 40, (STEPS, BATCH)).astype(np.int32)
     parts = split({**case, "width": Width(SIZE, CAP), "kind": kind, "batch_size": BATCH}, floats=FLOATS)
-    recipe = Recipe(Elastic, SPEC, parts.signature)
+    recipe = Recipe(Elastic, SPEC, task_of(SPEC.task), parts.signature)
     values = initial_values(recipe, parts.numbers, streams_of(jax.random.key(5)))
     has_dropout = kind in {"dropout", "all"}
     masks = keep_masks(values, STEPS) if has_dropout else np.ones((STEPS, BATCH, SIZE), bool)

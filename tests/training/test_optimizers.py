@@ -7,8 +7,8 @@ import optax
 import pytest
 
 from tuner.training.lane import _penalty
-from tuner.training.optimizers import learning_rate, optimizer
-from tuner.training.settings import OPTIMIZERS
+from tuner.training.optimizers import first_state, learning_rate, optimizer, starts_as_zeros, take_step
+from tuner.training.settings import OPTIMIZERS, SCHEDULES
 
 TOTAL = 40
 
@@ -34,6 +34,11 @@ def test_linear_is_optax_s(float64):
     np.testing.assert_allclose(rates(schedule="linear"), expected, rtol=1e-9)
 
 
+def test_one_cycle_is_optax_s(float64):
+    expected = [optax.cosine_onecycle_schedule(TOTAL, 0.5)(step) for step in range(TOTAL)]
+    np.testing.assert_allclose(rates(schedule="one_cycle"), expected, rtol=1e-9)
+
+
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "linear"])
 def test_warm_up_rises_to_the_peak_and_never_wastes_a_step(float64, schedule):
     seen = rates(schedule=schedule, warmup=0.25)
@@ -43,7 +48,7 @@ def test_warm_up_rises_to_the_peak_and_never_wastes_a_step(float64, schedule):
     np.testing.assert_allclose(seen[10:], after, rtol=1e-9)
 
 
-@pytest.mark.parametrize("schedule", ["constant", "cosine", "linear"])
+@pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("warmup", [None, 0.0, 0.01, 0.5, 0.99])
 @pytest.mark.parametrize("total", [1, 2, 40])
 def test_every_rate_is_positive_and_at_most_the_peak(schedule, warmup, total):
@@ -109,3 +114,43 @@ def test_penalties_are_on_weights_alone(float64):
     slopes = jax.grad(lambda p: _penalty({"l1": 0.1, "l2": 0.2}, p))(parameters)
     np.testing.assert_allclose(slopes["kernel"], 0.1 * np.sign(w) + 0.4 * w)
     assert not slopes["bias"].any()
+
+
+def steps(hyperparameters, native, count=5):
+    """Parameters after some steps of ours and of Optax's own, on the slope of a bowl."""
+    ours = theirs = {"w": jnp.asarray([[1.0, -2.0], [0.5, 3.0]]), "b": jnp.asarray([0.1, 0.2])}
+    state, their_state = first_state(hyperparameters, ours), native.init(theirs)
+    for _ in range(count):
+        ours, state = take_step(hyperparameters, 0.05, ours, state, ours)
+        updates, their_state = native.update(theirs, their_state, theirs)
+        theirs = optax.apply_updates(theirs, updates)
+    return ours, theirs
+
+
+@pytest.mark.parametrize(
+    ("hyperparameters", "native"),
+    [
+        ({"optimizer": "sgd"}, optax.sgd(0.05)),
+        ({"optimizer": "sgd", "momentum": 0.9}, optax.sgd(0.05, momentum=0.9)),
+        ({"optimizer": "sgd", "momentum": 0.9, "nesterov": True}, optax.sgd(0.05, momentum=0.9, nesterov=True)),
+        ({"optimizer": "adam"}, optax.adam(0.05)),
+        ({"optimizer": "adamw", "weight_decay": 0.1}, optax.adamw(0.05, weight_decay=0.1)),
+        ({"optimizer": "rmsprop"}, optax.rmsprop(0.05)),
+        ({"optimizer": "lion", "weight_decay": 0.1}, optax.lion(0.05, weight_decay=0.1)),
+        ({"optimizer": optax.adabelief}, optax.adabelief(0.05)),
+        ({"optimizer": optax.adagrad}, optax.adagrad(0.05)),
+        ({"optimizer": optax.adam, "weight_decay": 0.1}, optax.adamw(0.05, weight_decay=0.1)),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
+)
+def test_steps_are_optax_s(float64, hyperparameters, native):
+    ours, theirs = steps(hyperparameters, native)
+    for name in ours:
+        np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-9)
+
+
+def test_only_a_named_optimizer_is_known_to_start_as_zeros():
+    assert starts_as_zeros({"optimizer": "adam"})
+    assert not starts_as_zeros({"optimizer": optax.adagrad})
+    state = first_state({"optimizer": optax.adagrad}, {"w": jnp.ones((2, 3))})
+    assert any(np.any(leaf) for leaf in jax.tree.leaves(state))

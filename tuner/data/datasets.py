@@ -3,6 +3,7 @@
 Each is a `Dataset` or a callable that returns one, which is what an experiment's ``data`` takes.
 """
 
+from collections.abc import Sequence
 from contextvars import ContextVar
 from os import PathLike
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from tuner.data import packaged
 from tuner.data.dataset import Dataset
-from tuner.data.files import ArrayFile, TableFile, infer_task
+from tuner.data.files import ArrayFile, IdxFolder, TableFile, TextFile, infer_task
 
 experiment_folder: ContextVar[Path | None] = ContextVar("experiment_folder", default=None)
 """The folder of the experiment file that is being loaded; files are looked up there first."""
@@ -60,8 +62,12 @@ def csv(
     task: str | None = None,
     groups: str | None = None,
     test: str | PathLike[str] | None = None,
+    categories: Sequence[str] = (),
 ) -> TableFile:
-    """A CSV file with a header, all columns but the target's (and the groups') numbers; read when called.
+    """A CSV file with a header; read when called.
+
+    Columns of numbers stay, missing ones are filled in by the mean of a fold's training rows; any other column is one
+    of categories. The target's and the groups' are no inputs.
 
     Args:
         path: a relative one is looked up beside the experiment file, then in the current folder.
@@ -69,11 +75,13 @@ def csv(
         task: None infers it: text, booleans and integers of at most 20 distinct values are classes.
         groups: a column whose equal values never stand on both sides of a split; it is no input.
         test: a second file with the same columns, the data's own test part.
+        categories: columns of categories, though they look like numbers.
 
     Raises:
         InputError: when called, if the file, a column or a cell is not as it should be.
     """
-    return TableFile("csv", Path(path), target, task, groups, _path(test), experiment_folder.get())
+    names = tuple(categories)
+    return TableFile("csv", Path(path), target, task, groups, _path(test), experiment_folder.get(), names)
 
 
 def parquet(
@@ -83,9 +91,12 @@ def parquet(
     task: str | None = None,
     groups: str | None = None,
     test: str | PathLike[str] | None = None,
+    categories: Sequence[str] = (),
 ) -> TableFile:
     """A Parquet file; everything as for `csv`."""
-    return TableFile("parquet", Path(path), target, task, groups, _path(test), experiment_folder.get())
+    return TableFile(
+        "parquet", Path(path), target, task, groups, _path(test), experiment_folder.get(), tuple(categories)
+    )
 
 
 def npz(path: str | PathLike[str], *, inputs: str = "x", targets: str = "y", task: str | None = None) -> ArrayFile:
@@ -112,6 +123,73 @@ def arrays(
         InputError: lengths differ, or the task is unknown.
     """
     return Dataset(x, y, task or infer_task(y), test, groups)
+
+
+def idx(folder: str | PathLike[str]) -> IdxFolder:
+    """Images and labels of four IDX files in the form and with the names of MNIST's, gzip or not; read when called.
+
+    Args:
+        folder: a relative one is looked up beside the experiment file, then in the current folder.
+
+    Raises:
+        InputError: when called, if a file is missing or damaged.
+    """
+    return IdxFolder(Path(folder), experiment_folder.get())
+
+
+def text(path: str | PathLike[str], *, length: int = 64) -> TextFile:
+    """A text file as tokens, its characters, for the prediction of the next one at each place; read when called.
+
+    Args:
+        path: a relative one is looked up beside the experiment file, then in the current folder.
+        length: characters of an example.
+
+    Raises:
+        InputError: when called, if there is no such file, or it is too short.
+    """
+    return TextFile(Path(path), length, experiment_folder.get())
+
+
+def mnist() -> Dataset:
+    """MNIST: 60,000 handwritten digits and 10,000 test images, uint8 [rows, 28, 28, 1], 10 classes (`make mnist`)."""
+    return packaged.mnist()
+
+
+def fashion_mnist() -> Dataset:
+    """Fashion-MNIST: 60,000 pieces of clothing and 10,000 test images, uint8 [rows, 28, 28, 1], 10 classes."""
+    return packaged.fashion_mnist()
+
+
+def mnist_rows() -> Dataset:
+    """MNIST row by row: sequences of 28 steps, each a row of 28 pixels (`make mnist`)."""
+    data = packaged.mnist()
+    test_inputs, test_targets = data.test
+    return Dataset(data.inputs[..., 0], data.targets, data.task, test=(test_inputs[..., 0], test_targets))
+
+
+def segments() -> Dataset:
+    """2,310 pieces of outdoor images, 18 columns, 7 classes (`make data`)."""
+    return packaged.segments()
+
+
+def diamonds() -> Dataset:
+    """53,940 diamonds and their prices, 6 columns of numbers and 3 of categories (`make data`)."""
+    return packaged.diamonds()
+
+
+def japanese_vowels() -> Dataset:
+    """Two vowels of 9 speakers: sequences of 7 to 29 steps, 12 channels; 270, and 370 test ones (`make data`)."""
+    return packaged.japanese_vowels()
+
+
+def surnames() -> Dataset:
+    """Surnames of 11 languages as sequences of characters (`make data`)."""
+    return packaged.surnames()
+
+
+def stdlib_text(length: int = 64) -> Dataset:
+    """The help texts of Python's standard library, 400,000 characters, to predict the next one."""
+    return packaged.stdlib_text(length)
 
 
 def _path(path: str | PathLike[str] | None) -> Path | None:

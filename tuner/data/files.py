@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuner.data.checks import as_array, place
+from tuner.data.columns import Encoding, encoding_of
 from tuner.data.dataset import Dataset
+from tuner.data.idx import idx_images
+from tuner.data.text import windows
 from tuner.errors import InputError, nearest
 
 _MOST_CLASSES = 20
@@ -27,6 +30,7 @@ class TableFile:
         groups: the column of the groups, which is no input.
         test: a second file with the same columns, the data's own test part.
         folder: where the experiment file lies.
+        categories: columns of categories, though they look like numbers.
     """
 
     kind: Literal["csv", "parquet"]
@@ -36,35 +40,43 @@ class TableFile:
     groups: str | None = None
     test: Path | None = None
     folder: Path | None = None
+    categories: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        return f"datasets.{self.kind}({_arguments(self, 'target', 'task', 'groups', 'test')})"
+        return f"datasets.{self.kind}({_arguments(self, 'target', 'task', 'groups', 'test', 'categories')})"
 
     def __call__(self) -> Dataset:
         """Reads the file.
 
         Raises:
-            InputError: no such file or column, a cell that is missing or no number.
+            InputError: no such file or column, a target that is missing, or a column that cannot be encoded.
         """
         path = find(self.path, self.folder)
         frame = _read(self.kind, path)
         extra = [self.target] if self.groups is None else [self.target, self.groups]
-        _check_columns(frame, extra, path)
+        _check_columns(frame, [*extra, *self.categories], path)
         names = [name for name in frame.columns if name not in extra]
         if not names:
-            raise InputError(f"no inputs beside the target in {path}", ", ".join(extra), "Add columns of numbers.")
-        inputs, targets = _inputs(frame, names), _cells(frame, self.target)
-        task = self.task or infer_task(targets)
-        groups = None if self.groups is None else _cells(frame, self.groups)
-        return Dataset(inputs, targets, task, self._test_part(names), groups, tuple(names))
+            raise InputError(f"no inputs beside the target in {path}", ", ".join(extra), "Add columns.")
+        encoding, targets = encoding_of(frame, names, self.categories), _cells(frame, self.target)
+        return Dataset(
+            encoding.encoded(frame),
+            targets,
+            self.task or infer_task(targets),
+            self._test_part(encoding),
+            None if self.groups is None else _cells(frame, self.groups),
+            encoding.columns,
+            categories=encoding.blocks,
+            impute=True,
+        )
 
-    def _test_part(self, names: list[str]) -> tuple[NDArray[Any], NDArray[Any]] | None:
+    def _test_part(self, encoding: Encoding) -> tuple[NDArray[Any], NDArray[Any]] | None:
         if self.test is None:
             return None
         path = find(self.test, self.folder)
         frame = _read(self.kind, path)
-        _check_columns(frame, [*names, self.target], path)
-        return _inputs(frame, names), _cells(frame, self.target)
+        _check_columns(frame, [*encoding.names, self.target], path)
+        return encoding.encoded(frame), _cells(frame, self.target)
 
 
 @dataclass(frozen=True, repr=False)
@@ -97,19 +109,62 @@ class ArrayFile:
         return Dataset(inputs, targets, self.task or infer_task(targets))
 
 
-def find(path: Path, folder: Path | None) -> Path:
-    """The file that a path means: beside the experiment file, else in the current folder.
+@dataclass(frozen=True, repr=False)
+class IdxFolder:
+    """Images and labels of four IDX files; calling it reads them."""
+
+    path: Path
+    folder: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"datasets.idx({_arguments(self)})"
+
+    def __call__(self) -> Dataset:
+        """Reads the files.
+
+        Raises:
+            InputError: a file is missing or damaged.
+        """
+        return idx_images(find(self.path, self.folder, "folder"))
+
+
+@dataclass(frozen=True, repr=False)
+class TextFile:
+    """A text file as tokens; calling it reads the file."""
+
+    path: Path
+    length: int = 64
+    folder: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"datasets.text({_arguments(self, 'length')})"
+
+    def __call__(self) -> Dataset:
+        """Reads the file.
+
+        Raises:
+            InputError: no such file, no text, or too little of it.
+        """
+        path = find(self.path, self.folder)
+        try:
+            return windows(path.read_text(encoding="utf-8"), self.length)
+        except (OSError, UnicodeDecodeError) as error:
+            raise _unreadable(path, error) from error
+
+
+def find(path: Path, folder: Path | None, kind: Literal["file", "folder"] = "file") -> Path:
+    """The file or folder that a path means: beside the experiment file, else in the current folder.
 
     Raises:
-        InputError: no such file; the message says where it was looked for.
+        InputError: there is none; the message says where it was looked for.
     """
     expanded = path.expanduser()
     candidates = [base / expanded for base in (folder, Path.cwd()) if base is not None]
     for candidate in candidates:
-        if candidate.is_file():
+        if candidate.is_file() if kind == "file" else candidate.is_dir():
             return candidate
     places = " or ".join(dict.fromkeys(str(candidate.parent) for candidate in candidates))
-    raise InputError("no such data file", str(path), f"It was looked for in {places}.")
+    raise InputError(f"no such data {kind}", str(path), f"It was looked for in {places}.")
 
 
 def infer_task(targets: Any) -> str:
@@ -121,7 +176,7 @@ def infer_task(targets: Any) -> str:
 
 def _arguments(loader: object, *names: str) -> str:
     given = [(name, getattr(loader, name)) for name in names]
-    options = [f"{name}={str(v) if isinstance(v, Path) else v!r}" for name, v in given if v is not None]
+    options = [f"{name}={str(v) if isinstance(v, Path) else v!r}" for name, v in given if v is not None and v != ()]
     return ", ".join([repr(str(getattr(loader, "path"))), *options])  # noqa: B009
 
 
@@ -147,26 +202,6 @@ def _check_columns(frame: Any, names: list[str], path: Path) -> None:
     for name in names:
         if name not in frame.columns:
             raise InputError(f"no such column in {path}", name, nearest(name, frame.columns))
-
-
-def _inputs(frame: Any, names: list[str]) -> NDArray[np.float64]:
-    from pandas.api.types import is_numeric_dtype
-
-    for name in names:
-        cells = _cells(frame, name)
-        if not is_numeric_dtype(frame[name].dtype):
-            row = next((i for i, cell in enumerate(cells) if not _reads_as_number(cell)), 0)
-            fix = "Encode the column as numbers, or leave it out of the file."
-            raise InputError(f"no number in column {name!r}, {place((row,))}", str(cells[row]), fix)
-    return np.asarray(frame[names].to_numpy(dtype=np.float64))
-
-
-def _reads_as_number(cell: Any) -> bool:
-    try:
-        float(cell)
-    except (TypeError, ValueError):
-        return False
-    return True
 
 
 def _cells(frame: Any, name: str) -> NDArray[Any]:

@@ -7,8 +7,9 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.data.checks import Columns, as_labels, as_numbers, is_whole, place
+from tuner.data.checks import Columns, as_array, as_labels, as_numbers, is_whole, place
 from tuner.data.dataset import Dataset, Prepared, Spec, Task
+from tuner.data.sequences import are_ragged, as_sequences, as_tokens
 from tuner.errors import InputError
 
 _LIMIT_SEED = 0
@@ -29,8 +30,8 @@ def prepare(dataset: object, limit: object = None) -> Prepared:
     """
     data = _load(dataset)
     columns = _columns(data)
-    inputs = _inputs(data.inputs, "inputs", columns)
-    labels, targets = _targets(data)
+    inputs, test_inputs = _all_inputs(data, columns)
+    labels, targets = _targets(data, inputs)
     groups = None if data.groups is None else as_labels(data.groups, "groups")
     if limit is not None:
         rows = _limited_rows(targets, data.task, _checked_limit(limit, len(inputs)))
@@ -38,12 +39,16 @@ def prepare(dataset: object, limit: object = None) -> Prepared:
         groups = None if groups is None else groups[rows]
     own_test = 0
     if data.test is not None:
-        test_inputs, test_targets = _test_part(data, inputs, targets, labels, columns)
+        test_targets = _test_targets(data, inputs, test_inputs, targets, labels)
         inputs, targets = np.concatenate([inputs, test_inputs]), np.concatenate([targets, test_targets])
         own_test = len(test_inputs)
-    spec = _spec(inputs, targets, labels, cast("Task", data.task))
-    digest = _digest([inputs, targets, groups], (own_test, labels, spec))
-    return Prepared(inputs, targets, labels, groups, own_test, spec, digest, columns)
+    spec = _spec(inputs, targets, labels, data)
+    digest = _digest([inputs, targets, groups], (own_test, labels, spec, data.vocabulary))
+    ragged = data.vocabulary is None and inputs.ndim == 3 and np.isnan(inputs[:, -1, 0]).any()
+    missing = int(np.isnan(inputs).sum()) if data.impute else 0
+    return Prepared(
+        inputs, targets, labels, groups, own_test, spec, digest, columns, data.vocabulary, bool(ragged), missing
+    )
 
 
 def _load(dataset: object) -> Dataset:
@@ -64,8 +69,22 @@ def _columns(data: Dataset) -> Columns:
     return tuple(str(name) for name in names)
 
 
-def _inputs(values: Any, name: str, columns: Columns) -> NDArray[Any]:
-    array = as_numbers(values, name, columns)
+def _all_inputs(data: Dataset, columns: Columns) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The inputs and those of the data's own test part, which are empty where there is none; of one length."""
+    given = [data.inputs] if data.test is None else [data.inputs, data.test[0]]
+    names = ["inputs", "test inputs"][: len(given)]
+    arrays: list[NDArray[Any]]
+    if data.vocabulary is not None:
+        arrays = [*as_tokens(given, names, len(data.vocabulary))]
+    elif any(are_ragged(values) for values in given):
+        arrays = [*as_sequences(given, names)]
+    else:
+        arrays = [_inputs(values, name, columns, data.impute) for values, name in zip(given, names, strict=True)]
+    return arrays[0], arrays[1] if len(arrays) > 1 else arrays[0][:0]
+
+
+def _inputs(values: Any, name: str, columns: Columns, may_miss: bool) -> NDArray[Any]:  # noqa: FBT001
+    array = as_array(values, name) if may_miss else as_numbers(values, name, columns)
     if array.size == 0:
         raise InputError(f"{name} are empty", f"shape {array.shape}", "Give at least one example and one column.")
     if array.ndim == 1:
@@ -75,9 +94,11 @@ def _inputs(values: Any, name: str, columns: Columns) -> NDArray[Any]:
     return array if is_image else array.astype(np.float64, copy=False)
 
 
-def _targets(data: Dataset) -> tuple[tuple[Any, ...] | None, NDArray[Any]]:
+def _targets(data: Dataset, inputs: NDArray[Any]) -> tuple[tuple[Any, ...] | None, NDArray[Any]]:
     if data.task == "regression":
         return None, _numbers(data.targets, "targets")
+    if data.task == "next_token":
+        return None, _next_tokens(data, data.targets, inputs, "targets")
     values = _classes(data.targets, "targets")
     labels = tuple(np.unique(values).tolist())
     if len(labels) < 2:
@@ -90,6 +111,14 @@ def _numbers(values: Any, name: str) -> NDArray[np.float64]:
     if array.ndim > 2:
         raise InputError(f"{name} have too many axes", f"shape {array.shape}", "Give [rows] or [rows, outputs].")
     return array.reshape(len(array), -1)
+
+
+def _next_tokens(data: Dataset, values: Any, inputs: NDArray[Any], name: str) -> NDArray[np.int32]:
+    (tokens,) = as_tokens([values], [name], len(data.vocabulary or ()))
+    if tokens.shape != inputs.shape:
+        fix = "Give what follows at each place: one token for each of the inputs'."
+        raise InputError(f"{name} and inputs differ in shape", f"{tokens.shape} and {inputs.shape}", fix)
+    return tokens
 
 
 def _classes(values: Any, name: str) -> NDArray[Any]:
@@ -114,22 +143,27 @@ def _codes(values: NDArray[Any], labels: tuple[Any, ...]) -> NDArray[np.int32]:
     return np.asarray([index[label] for label in unique.tolist()], dtype=np.int32)[inverse]
 
 
-def _test_part(
-    data: Dataset, inputs: NDArray[Any], targets: NDArray[Any], labels: tuple[Any, ...] | None, columns: Columns
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    values, given = data.test
-    test_inputs = _inputs(values, "test inputs", columns)
+def _test_targets(
+    data: Dataset,
+    inputs: NDArray[Any],
+    test_inputs: NDArray[Any],
+    targets: NDArray[Any],
+    labels: tuple[Any, ...] | None,
+) -> NDArray[Any]:
+    _, given = data.test
     if test_inputs.shape[1:] != inputs.shape[1:] or test_inputs.dtype != inputs.dtype:
         form = f"{test_inputs.dtype} {test_inputs.shape[1:]}"
         fix = f"The other rows are {inputs.dtype} {inputs.shape[1:]}: make them alike."
         raise InputError("one example of the test part has another form", form, fix)
     if labels is not None:
-        return test_inputs, _codes(_classes(given, "test targets"), labels)
+        return _codes(_classes(given, "test targets"), labels)
+    if data.task == "next_token":
+        return _next_tokens(data, given, test_inputs, "test targets")
     test_targets = _numbers(given, "test targets")
     if test_targets.shape[1] != targets.shape[1]:
         fix = f"The other rows have {targets.shape[1]}."
         raise InputError("the test part has another number of target columns", test_targets.shape[1], fix)
-    return test_inputs, test_targets
+    return test_targets
 
 
 def _checked_limit(limit: object, rows: int) -> int:
@@ -151,9 +185,13 @@ def _limited_rows(targets: NDArray[Any], task: str, limit: int) -> NDArray[np.in
     return np.sort(order[:limit])
 
 
-def _spec(inputs: NDArray[Any], targets: NDArray[Any], labels: tuple[Any, ...] | None, task: Task) -> Spec:
-    outputs = targets.shape[1] if labels is None else 1 if len(labels) == 2 else len(labels)
-    return Spec(tuple(inputs.shape[1:]), outputs, task)
+def _spec(inputs: NDArray[Any], targets: NDArray[Any], labels: tuple[Any, ...] | None, data: Dataset) -> Spec:
+    tokens = None if data.vocabulary is None else len(data.vocabulary)
+    if data.task == "next_token" and tokens is not None:
+        outputs = tokens
+    else:
+        outputs = targets.shape[1] if labels is None else 1 if len(labels) == 2 else len(labels)
+    return Spec(tuple(inputs.shape[1:]), outputs, cast("Task", data.task), tokens, data.categories)
 
 
 def _digest(arrays: Iterable[NDArray[Any] | None], rest: object) -> str:

@@ -1,7 +1,7 @@
 """Experiments: what is tuned, how a file defines it, and what can be checked before anything is trained."""
 
 from tuner.experiment.arrays import arrays_of
-from tuner.experiment.checking import Checked, check, note_on_static
+from tuner.experiment.checking import Checked, check, notes_of
 from tuner.experiment.definition import Experiment
 from tuner.experiment.fingerprint import Fingerprint, changes, fingerprint
 from tuner.experiment.loading import Source, load_experiment
@@ -18,7 +18,7 @@ __all__ = [
     "check",
     "fingerprint",
     "load_experiment",
-    "note_on_static",
+    "notes_of",
     "override",
     "resolve",
 ]

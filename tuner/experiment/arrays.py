@@ -10,7 +10,7 @@ from tuner.errors import InputError
 from tuner.experiment.definition import Experiment
 from tuner.experiment.loading import describe, file_of
 from tuner.lanes.arrays import Arrays, Part
-from tuner.training.tasks import metric_of
+from tuner.training.tasks import task_of
 
 
 def arrays_of(experiment: Experiment) -> Arrays:
@@ -20,14 +20,18 @@ def arrays_of(experiment: Experiment) -> Arrays:
         InputError: the data cannot be used, the folds cannot be made, or the metric does not fit the task.
     """
     prepared = prepare(_careful(experiment.data), experiment.data_limit)
-    metric_of(experiment.metric, prepared.spec.task)
+    if prepared.missing and not experiment.standardize:
+        what = f"{prepared.missing} numbers are missing, and standardize=False leaves nothing to fill them in with"
+        raise InputError(what, experiment.name, "Leave standardize at True, or fill them in yourself.")
+    asked = (*experiment.metrics, experiment.metric)
+    task = task_of(prepared.spec.task, own=experiment.task, labels=prepared.labels, asked=asked)
     splits = make_splits(prepared, experiment.folds, experiment.test_fraction, experiment.split_seed)
 
     def part(train: np.ndarray, validation: np.ndarray) -> Part:
         return Part(train, validation, statistics(prepared, train, experiment.standardize))
 
     folds = tuple(part(fold.train, fold.validation) for fold in splits.folds)
-    return Arrays(prepared, folds, part(splits.rest, splits.test), experiment.epochs)
+    return Arrays(prepared, folds, part(splits.rest, splits.test), experiment.epochs, task)
 
 
 def _careful(data: Any) -> Any:

@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from optuna.distributions import BaseDistribution
 
 from tuner.errors import InputError, nearest
 from tuner.experiment.definition import Experiment
+from tuner.experiment.own_task import check_task
 from tuner.experiment.sampling import DRAWS, sampled
 from tuner.hyperparameters import Elastic, Signature, Width, split
 from tuner.lanes.arrays import Arrays
 from tuner.lanes.placement import caps_between
-from tuner.training.lane import Recipe, apply
-from tuner.training.settings import FLOATS, SETTINGS, check_settings
+from tuner.training.lane import Recipe, apply, batch_shape
+from tuner.training.settings import FLOATS, SETTINGS, of_programs, without_effect
 
 _NEEDS_A_VALUE = (
     jax.errors.ConcretizationTypeError,
@@ -36,6 +36,7 @@ class Checked:
     are static.
     distributions: what the search space draws from.
     failure: what the model raised where no draw could be built.
+    unused: what the trainer is given and does not use, each with the reason.
     """
 
     static: frozenset[str]
@@ -43,6 +44,7 @@ class Checked:
     programs: tuple[int, int] | None
     distributions: Mapping[str, BaseDistribution]
     failure: Exception | None
+    unused: frozenset[str] = frozenset()
 
 
 class _Reading(Mapping[str, Any]):
@@ -78,14 +80,16 @@ def check(experiment: Experiment, arrays: Arrays) -> Checked:
     """
     draws, distributions = sampled(experiment.search_space)
     for draw in draws:
-        check_settings(draw, arrays.smallest_fold)
+        arrays.check(draw)
     log = _Log()
     model = experiment.model
     watched = replace(
         _recipe(experiment, arrays, Signature(())), model=lambda values, *rest: model(_Reading(values, log), *rest)
     )
-    static, failures, signatures = _trace_all(draws, watched)
+    static, failures, signatures = _trace_all([of_programs(draw) for draw in draws], watched)
     failure = failures[0] if len(failures) == len(signatures) else None
+    if experiment.task is not None:
+        check_task(arrays, draws, lambda values: _Reading(values, log))
     unread = set() if log.all else {name for draw in draws for name in draw} - log.read - SETTINGS.keys()
     if failure is not None:  # the model stopped early: only a name that it missed speaks of a wrong one
         unread = (
@@ -93,10 +97,19 @@ def check(experiment: Experiment, arrays: Arrays) -> Checked:
         )
     _refuse_unread(unread, log.read)
     programs = None if static else _programs(draws)
-    return Checked(static, log.all, programs, distributions, failure)
+    unused = frozenset(name for draw in draws for name in without_effect(draw, arrays.spec))
+    return Checked(static, log.all, programs, distributions, failure, unused)
 
 
-def note_on_static(checked: Checked, trials: int | None = None) -> str | None:
+def notes_of(checked: Checked, trials: int | None = None) -> list[str]:
+    """What a user should know of an experiment that can be trained, a sentence each."""
+    notes = [_note_on_static(checked, trials)]
+    if checked.unused:
+        notes.append(f"given and not used by the trainer: {', '.join(sorted(checked.unused))}")
+    return [note for note in notes if note]
+
+
+def _note_on_static(checked: Checked, trials: int | None) -> str | None:
     """One sentence on floats that are constants of programs; None where there are none."""
     if not checked.static:
         return None
@@ -108,7 +121,7 @@ def note_on_static(checked: Checked, trials: int | None = None) -> str | None:
 
 
 def _recipe(experiment: Experiment, arrays: Arrays, signature: Signature) -> Recipe:
-    return Recipe(experiment.model, arrays.spec, signature)
+    return Recipe(experiment.model, arrays.spec, arrays.task, signature)
 
 
 def _trace_all(
@@ -154,7 +167,7 @@ def _trace(draw: Mapping[str, Any], recipe: Recipe, static: frozenset[str]) -> N
     """Build the model and pass a batch through it, in training and in evaluation, without computing anything."""
     recipe = replace(recipe, signature=split(draw, floats=FLOATS, static=static).signature)
     abstract = recipe.abstract
-    batch = jax.ShapeDtypeStruct((2, *recipe.spec.input_shape), jnp.result_type(float))
+    batch = batch_shape(recipe.spec, 2)
     for graph in (abstract.training, abstract.evaluation):
         outputs, _ = jax.eval_shape(
             lambda values, inputs, graph=graph: apply(graph, values, inputs), abstract.values, batch
@@ -163,7 +176,7 @@ def _trace(draw: Mapping[str, Any], recipe: Recipe, static: frozenset[str]) -> N
 
 
 def _check_shape(outputs: Any, recipe: Recipe) -> None:
-    expected = (2, recipe.spec.outputs)
+    expected = (2, *recipe.spec.output_shape)
     shape = getattr(outputs, "shape", None)
     if shape != expected:
         raise InputError(
@@ -178,7 +191,7 @@ def _programs(draws: Iterable[Mapping[str, Any]]) -> tuple[int, int]:
     values: dict[str, set[Any]] = {}
     sizes: dict[str, list[Width]] = {}
     for draw in draws:
-        parts = split(draw, floats=FLOATS)
+        parts = split(of_programs(draw), floats=FLOATS)
         for path, slot in parts.signature.leaves():
             if isinstance(slot, Elastic):
                 sizes.setdefault(path, []).append(Width(int(parts.numbers[path]), slot.cap))

@@ -2,13 +2,14 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tuner.data import Dataset
 from tuner.errors import InputError, nearest
 from tuner.training.lane import Model
+from tuner.training.tasks import Task
 
 SAMPLERS = ("cmaes", "gp", "grid", "random", "tpe")
 PRUNERS = ("asha", "hyperband", "median", "none")
@@ -23,7 +24,9 @@ class Experiment:
         data: a ``Dataset``, or a function that returns one.
         model: called with (hyperparameters, spec, rngs), returns the ``nnx.Module`` that maps a batch to outputs.
         search_space: a function of an Optuna trial that returns a mapping of hyperparameters.
-        metric: its direction comes with it.
+        metric: the objective; its direction comes with it.
+        metrics: further ones to track for every epoch. The task's usual ones are tracked for a trial's last epoch.
+        task: losses and metrics of your own; those that the data's targets ask for by default.
         folds: how many, or an object with scikit-learn's ``split``.
         epochs: of every training.
         test_fraction: cut off before the folds; no trial ever sees it. Not used where the data has its own test part.
@@ -42,6 +45,8 @@ class Experiment:
     model: Model
     search_space: Callable[[Any], Mapping[str, Any]]
     metric: str = "accuracy"
+    metrics: Sequence[str] = ()
+    task: Task | None = None
     folds: Any = 5
     epochs: int = 20
     test_fraction: float = 0.2
@@ -59,12 +64,21 @@ class Experiment:
                 raise InputError(f"the experiment's {field} cannot be called", getattr(self, field), "Give a function.")
         if not isinstance(self.metric, str):
             raise InputError("the metric is given by its name", self.metric, 'Give metric="accuracy", say.')
+        if isinstance(self.metrics, str) or not all(isinstance(name, str) for name in self.metrics):
+            raise InputError("metrics is no list of names", self.metrics, 'Give metrics=["roc_auc"], say.')
+        if self.task is not None and not isinstance(self.task, Task):
+            raise InputError("the task is no Task", self.task, "Give tuner.Task(losses=..., metrics=...), or none.")
         _check_whole("epochs", self.epochs, 1)
         _check_whole("split_seed", self.split_seed, 0)
         _check_folds(self.folds)
         _check_fraction(self.test_fraction)
         _check_named("sampler", self.sampler, SAMPLERS, "sample_independent")
         _check_named("pruner", self.pruner, PRUNERS, "prune")
+
+    @property
+    def curves(self) -> frozenset[str]:
+        """The metrics that are tracked for every epoch; the others only for a trial's last."""
+        return frozenset({self.metric, "loss", "train_loss", *self.metrics})
 
     def replace(self, **changes: Any) -> "Experiment":
         """The same experiment with other fields, checked."""

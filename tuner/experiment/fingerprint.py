@@ -9,7 +9,7 @@ import hashlib
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +31,23 @@ def changes(before: Mapping[str, Mapping[str, str]], after: Mapping[str, Mapping
     found: list[str] = []
     for part in ("files", "fields", "data"):
         old, new = before.get(part, {}), after.get(part, {})
+        if part == "fields":  # a study that is older than a field has its default
+            old = {f.name: describe_field(f.default) for f in fields(Experiment) if f.default is not MISSING} | dict(
+                old
+            )
         names = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
         found.extend(_change(part, name, old.get(name), new.get(name)) for name in names)
     return found
 
 
+def _default_fields() -> dict[str, str]:
+    return {f.name: describe_field(f.default) for f in fields(Experiment) if f.default is not MISSING}
+
+
 def describe_field(value: Any) -> str:
     """A field's value as text that is the same in every process: no addresses in it."""
     if callable(value) and hasattr(value, "__qualname__"):
-        return f"{getattr(value, '__module__', '').partition('tuner_experiment_')[0]}:{value.__qualname__}"
+        return f"{(getattr(value, '__module__', None) or '').partition('tuner_experiment_')[0]}:{value.__qualname__}"
     if "__repr__" not in {name for kind in type(value).__mro__[:-1] for name in vars(kind)}:
         return f"{type(value).__qualname__}({_state(value)})"
     return re.sub(r" at 0x[0-9a-f]+", "", repr(value))

@@ -1,8 +1,9 @@
 """The data set and its folds as the arrays that programs take as arguments."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,8 @@ import numpy as np
 
 from tuner.data import Prepared, Spec, Statistics
 from tuner.training.lane import Data, Fold
+from tuner.training.settings import check_settings
+from tuner.training.tasks import Task
 
 _EVALUATION_ROWS = 1024  # rows of one evaluation batch at most: bounds the memory of large validation sets
 _EVALUATION_ROWS_ON_CPU = 256  # a core's cache holds no more: an epoch of MNIST's CNN takes a fifth less time
@@ -33,17 +36,20 @@ class Arrays:
         folds: the parts that the folds of every trial train on.
         final: all rows that are not test data, evaluated on the test rows.
         epochs: of a training.
+        task: its losses and metrics.
     """
 
     prepared: Prepared
     folds: Sequence[Part]
     final: Part
     epochs: int
+    task: Task
 
-    @property
+    @cached_property
     def spec(self) -> Spec:
-        """What the data is."""
-        return self.prepared.spec
+        """What a model must know of the data and the task."""
+        spec = self.prepared.spec
+        return spec if self.task.outputs is None else replace(spec, outputs=self.task.outputs)
 
     @cached_property
     def data(self) -> Data:
@@ -57,9 +63,17 @@ class Arrays:
         return Data(jax.device_put(inputs), jax.device_put(targets))
 
     @property
-    def smallest_fold(self) -> int:
-        """Training rows of the smallest fold."""
-        return min(len(part.train) for part in self.folds)
+    def target_shape(self) -> tuple[int, ...]:
+        """Shape of the statistics of the targets."""
+        return np.shape(self.final.statistics.target_mean)
+
+    def check(self, hyperparameters: Mapping[str, Any]) -> None:
+        """Check the trainer's hyperparameters of one trial.
+
+        Raises:
+            InputError: a value breaks its rule, or does not fit the data.
+        """
+        check_settings(hyperparameters, self.spec, min(len(part.train) for part in self.folds))
 
     def steps(self, part: Part, batch_size: int) -> int:
         """Steps of an epoch: the last batch is filled up, so every row is seen."""
@@ -105,6 +119,7 @@ class Arrays:
             scale=np.asarray(stats.scale, float_type),
             target_mean=np.asarray(stats.target_mean, float_type),
             target_scale=np.asarray(stats.target_scale, float_type),
+            class_weights=np.asarray(stats.class_weights, float_type),
             steps=np.int32(steps),
             total_steps=np.int32(steps * self.epochs),
             rows=padded.reshape(batches, rows),

@@ -13,14 +13,19 @@ from tuner.nn.random import threefry_fold_in
 from tuner.training.lane import STREAMS, Recipe, Values, initial_values, streams_of
 
 _ORDER = len(STREAMS)  # folded into a lane's key for its data order; the model's streams take the numbers below
+_BATCHES = _ORDER + 1  # for what is done to its batches
 
 
 class Drawn(NamedTuple):
-    """What a trial starts with: its lanes' values (leading axis folds), its numbers, the words of its data orders."""
+    """What a trial starts with: its lanes' values (leading axis folds), its numbers, and words of keys, (folds, 2).
+
+    words: of the data orders. batch_words: of what is done to batches.
+    """
 
     values: Values
     numbers: Mapping[str, float]
     words: np.ndarray
+    batch_words: np.ndarray
 
 
 def draw(recipe: Recipe, numbers: Mapping[str, float], seed: int, trial: int, folds: int) -> Drawn:
@@ -37,7 +42,7 @@ def draw(recipe: Recipe, numbers: Mapping[str, float], seed: int, trial: int, fo
     with _on_the_host():  # an accelerator would be waited for at each number
         values = _built_once(recipe, numbers, keys) if config.jax_default_prng_impl == "threefry2x32" else None
         values = _built_for_each(recipe, numbers, keys) if values is None else values
-    return Drawn(values, numbers, order_words(keys))
+    return Drawn(values, numbers, order_words(keys), threefry_fold_in(keys, _BATCHES))
 
 
 def _on_the_host() -> AbstractContextManager[None]:

@@ -24,7 +24,7 @@ from tuner.lanes.results import EpochResult, results_of
 from tuner.lanes.store import PROGRAMS, ProgramStore
 from tuner.lanes.usage import Usage
 from tuner.training.lane import Model
-from tuner.training.settings import FLOATS
+from tuner.training.settings import FLOATS, of_programs
 
 Wait = Literal["all", "first", "none"]
 
@@ -234,8 +234,13 @@ class Engine:
         """The population that a trial has lanes in."""
         return self._seated[trial].population
 
-    def refit(self, trial: int, hyperparameters: Mapping[str, Any]) -> EpochResult:
+    def refit(self, trial: int, hyperparameters: Mapping[str, Any], epochs: int | None = None) -> EpochResult:
         """Train a configuration on all rows that are not test data, evaluated on the test rows after the last epoch.
+
+        Args:
+            trial: its number, for the draws.
+            hyperparameters: of the trial.
+            epochs: to train; all by default.
 
         The lanes that a trial has for its folds all train on the same rows, each from a key of its own: the results
         are those of as many seeds, and the program is one that trials of these sizes had.
@@ -245,7 +250,7 @@ class Engine:
         program = self._homes.program_that_fits(home, self._homes.request(home))
         population = Population(program, self._arrays, [self._arrays.final] * len(self._arrays.folds))
         population.insert(trial, self._draw(home, parts.numbers, trial))
-        for _ in range(self._arrays.epochs):
+        for _ in range(epochs or self._arrays.epochs):
             advanced = population.advance(population.seats[trial].chunk, [trial])
         return results_of(self._arrays, population, [trial], advanced)[trial]
 
@@ -271,7 +276,7 @@ class Engine:
             self._failed[trial] = error
 
     def _split(self, hyperparameters: Mapping[str, Any]) -> Split:
-        return split(hyperparameters, floats=FLOATS, static=self._static)
+        return split(of_programs(hyperparameters), floats=FLOATS, static=self._static)
 
     def _draw(self, home: Home, numbers: Mapping[str, float], trial: int) -> Drawn:
         return draw(home.recipe, numbers, self._seed, trial, len(self._arrays.folds))

@@ -17,7 +17,7 @@ class Layout:
     they follow one after the other. devices: that share a chunk's lanes evenly. steps: of the longest epoch. rows:
     whose order the program draws, None where the host does. evaluation: (batches, rows a batch). uneven: whether folds
     take different numbers of steps. data: shapes and types of the data set. mean_shape: of the inputs' statistics.
-    float_type: the default float's name.
+    target_shape: of the targets'. classes: that have weights. float_type: the default float's name.
     """
 
     trials: int
@@ -31,6 +31,8 @@ class Layout:
     uneven: bool
     data: tuple[tuple[tuple[int, ...], str], ...]
     mean_shape: tuple[int, ...]
+    target_shape: tuple[int, ...]
+    classes: int
     float_type: str
 
     @property
@@ -65,7 +67,7 @@ def layout_of(arrays: Arrays, batch_size: int, trials: int, *, together: int | N
         together: lanes in one vmap; all of a device's by default.
         devices: over which the lanes are spread; they divide ``trials * folds``.
     """
-    most = trials * len(arrays.folds) // devices
+    most, statistics = trials * len(arrays.folds) // devices, arrays.folds[0].statistics
     return Layout(
         trials=trials,
         folds=len(arrays.folds),
@@ -77,7 +79,9 @@ def layout_of(arrays: Arrays, batch_size: int, trials: int, *, together: int | N
         evaluation=arrays.evaluation_shape,
         uneven=arrays.uneven(batch_size),
         data=tuple((leaf.shape, str(leaf.dtype)) for leaf in arrays.data),
-        mean_shape=np.shape(arrays.folds[0].statistics.mean),
+        mean_shape=np.shape(statistics.mean),
+        target_shape=arrays.target_shape,
+        classes=len(statistics.class_weights),
         float_type=str(jnp.result_type(float)),
     )
 

@@ -70,7 +70,7 @@ class Population:
     def insert(self, trial: int, drawn: Drawn) -> None:
         """Start a trial in the first free place."""
         seat = Seat(0, 0, drawn.numbers, drawn.words, *_weights(self.program.recipe, drawn.values.parameters))
-        self._place(trial, seat, self.program.first_lanes(drawn.values, drawn.numbers))
+        self._place(trial, seat, self.program.first_lanes(drawn.values, drawn.numbers, drawn.batch_words))
 
     def moved_to(self, program: Program) -> "Population":
         """These trials, as far as they are, in another program of the same recipe. This population ends."""

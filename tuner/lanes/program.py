@@ -20,6 +20,7 @@ from tuner.lanes.layout import Layout
 from tuner.lanes.memory import Memory, memory_of
 from tuner.lanes.orders import order_shapes, traced_order
 from tuner.training.lane import Bounds, Data, Fold, Lane, Recipe, Values, evaluate, start, train_epoch
+from tuner.training.optimizers import first_state, starts_as_zeros
 
 _AXIS = "lanes"
 
@@ -62,16 +63,20 @@ class Program:
             return jax.device_put(tree)
         return jax.device_put(tree, _shared(self.layout))
 
-    def first_lanes(self, values: Values, numbers: Mapping[str, Any]) -> Lane:
+    def first_lanes(self, values: Values, numbers: Mapping[str, Any], words: np.ndarray) -> Lane:
         """A trial's lanes, which have taken no step.
 
         Args:
             values: the lanes' model values, leading axis (folds,).
             numbers: path to number.
+            words: of the lanes' keys for what is done to batches, uint32 (folds, 2).
         """
         lanes: Lane = jax.tree.map(_zeros, _stacked(self._empty_lane, self.layout.folds))
         typed = {path: np.full_like(lanes.numbers[path], number) for path, number in numbers.items()}
-        return lanes._replace(values=values, numbers=typed)
+        hyperparameters, state = self.recipe.signature.fill(numbers), lanes.optimizer
+        if not starts_as_zeros(hyperparameters):
+            state = jax.vmap(partial(first_state, hyperparameters))(values.parameters)
+        return lanes._replace(values=values, optimizer=state, numbers=typed, words=words)
 
     def insert(self, chunk: Lane | None, place: int, lanes: Lane) -> Lane:
         """Put a trial's lanes into a place of the chunk; ``chunk`` is used up.
@@ -157,7 +162,7 @@ def advance_shapes(recipe: Recipe, layout: Layout) -> tuple[Any, ...]:
     float_type, whole = jnp.dtype(layout.float_type), jnp.int32
     lanes, scalar = layout.lanes, jax.ShapeDtypeStruct((), whole)
     statistic = jax.ShapeDtypeStruct((lanes, *layout.mean_shape), float_type)
-    target = jax.ShapeDtypeStruct((lanes, recipe.spec.outputs), float_type)
+    target = jax.ShapeDtypeStruct((lanes, *layout.target_shape), float_type)
     steps = jax.ShapeDtypeStruct((lanes,), whole)
     rows = (lanes, *layout.evaluation)
     folds = Fold(
@@ -165,6 +170,7 @@ def advance_shapes(recipe: Recipe, layout: Layout) -> tuple[Any, ...]:
         scale=statistic,
         target_mean=target,
         target_scale=target,
+        class_weights=jax.ShapeDtypeStruct((lanes, layout.classes), float_type),
         steps=steps,
         total_steps=steps,
         rows=jax.ShapeDtypeStruct(rows, whole),
@@ -215,7 +221,8 @@ def _put(chunk: Lane, lanes: Lane, first: Any) -> Lane:
 
 
 def _lane_shapes(recipe: Recipe) -> Lane:
-    shapes: Lane = jax.eval_shape(partial(start, recipe), recipe.abstract.values, recipe.number_shapes)
+    words = jax.ShapeDtypeStruct((2,), jnp.uint32)
+    shapes: Lane = jax.eval_shape(partial(start, recipe), recipe.abstract.values, recipe.number_shapes, words)
     return shapes
 
 

@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jax.extend import core
 
-from tuner.training.lane import Recipe, apply, kernels_of
+from tuner.training.lane import Recipe, apply, batch_shape, kernels_of
 
 _ROWS = 2  # of the batch that is looked at; a model that drops axes of length one would not be itself with one
 
@@ -53,7 +52,7 @@ class _Forward(NamedTuple):
 @functools.lru_cache(maxsize=256)
 def _traced(recipe: Recipe) -> _Forward:
     values = recipe.abstract.values
-    examples = jax.ShapeDtypeStruct((_ROWS, *recipe.spec.input_shape), jnp.result_type(float))
+    examples = batch_shape(recipe.spec, _ROWS)
     traced = jax.make_jaxpr(lambda values, inputs: apply(recipe.abstract.evaluation, values, inputs)[0])(
         values, examples
     )

@@ -2,5 +2,8 @@
 
 from tuner.models.cnn import CNN
 from tuner.models.mlp import MLP
+from tuner.models.resnet import ResNet
+from tuner.models.rnn import RNN
+from tuner.models.transformer import GPT, TransformerEncoder
 
-__all__ = ["CNN", "MLP"]
+__all__ = ["CNN", "GPT", "MLP", "RNN", "ResNet", "TransformerEncoder"]

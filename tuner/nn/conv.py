@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from tuner.errors import InputError
 from tuner.hyperparameters import Width
 from tuner.nn.elastic import cap_of, float_dtype, mask_units, size_variable
-from tuner.nn.linear import lecun_normal
+from tuner.nn.initializers import draw_kernel
 from tuner.nn.pooling import max_pool
 from tuner.nn.random import key_words
 from tuner.nn.windows import Padding, Pads, padded, pads_of, side_by_side
@@ -24,9 +24,9 @@ _SPACE = "DHW"
 class Conv(nnx.Module):
     """A convolution over one, two or three spatial axes, channels last, whose channel counts may be elastic.
 
-    Names and meaning are those of ``nnx.Conv``. Kernels are drawn per logical (input, place in the window, output)
-    with LeCun's scaling by the fan-in in use (LeCun et al., "Efficient BackProp", 1998; truncated normal, as
-    ``nnx.Conv``), and are zero behind the masks. Inputs and outputs are masked too, so that the zeros stay.
+    Names and meaning are those of ``nnx.Conv``. Kernels are drawn per logical (input, place in the window, output) and
+    scaled by the fans in use, by default as those of ``nnx.Conv``, and are zero behind the masks. Inputs and outputs
+    are masked too, so that the zeros stay.
 
     Args:
         in_features: input channels, an int or a ``Width``.
@@ -35,6 +35,7 @@ class Conv(nnx.Module):
         strides: steps from window to window, one a spatial axis or one for all.
         padding: "SAME", "VALID", or numbers: one for all axes, one an axis, or a pair (before, after) an axis.
         use_bias: whether a bias is added; it starts at zero.
+        kernel_init: the name of an initializer (see `tuner.nn.initializers`).
         rngs: its ``params`` stream is used.
 
     Raises:
@@ -50,13 +51,15 @@ class Conv(nnx.Module):
         *,
         padding: Padding = "SAME",
         use_bias: bool = True,
+        kernel_init: str = "lecun_normal",
         rngs: nnx.Rngs,
     ) -> None:
         self.window = (kernel_size,) if isinstance(kernel_size, int) else tuple(kernel_size)
         self.strides = (strides,) * len(self.window) if isinstance(strides, int) else tuple(strides)
         _check_axes(self.window, self.strides)
         self.padding = padding if isinstance(padding, str | int) else tuple(padding)
-        kernel = lecun_normal(key_words(rngs.params()), in_features, out_features, math.prod(self.window))
+        words, places = key_words(rngs.params()), math.prod(self.window)
+        kernel = draw_kernel(words, in_features, out_features, kernel_init, places=places, window=True)
         self.kernel = nnx.Param(kernel.reshape(*kernel.shape[:-3], *self.window, *kernel.shape[-2:]))
         self.bias = nnx.Param(np.zeros(cap_of(out_features), float_dtype())) if use_bias else None
         self.in_size = size_variable(in_features)

@@ -76,6 +76,20 @@ def truncated_normal(words: Any, rows: Any, columns: Any) -> Any:
     return (ndtri(low + draws * (1.0 - 2.0 * low)) / 0.87962566103423978).astype(float_dtype())
 
 
+def normal(words: Any, rows: Any, columns: Any) -> Any:
+    """Normal numbers for each (row, column): the default float type, shape (..., r, c)."""
+    if _shapes_only.get():
+        return jnp.zeros((*words.shape[:-1], len(rows), len(columns)), float_dtype())
+    draws = uniform(words, rows, columns)
+    ndtri = scipy.special.ndtri if isinstance(draws, np.ndarray) else jax.scipy.special.ndtri
+    return ndtri(draws).astype(float_dtype())
+
+
+def draws_shapes_only() -> bool:
+    """Whether this thread only looks at shapes."""
+    return _shapes_only.get()
+
+
 @contextmanager
 def shapes_only() -> Iterator[None]:
     """Zeros for initial values in this thread: who only looks at shapes need not have their drawing traced."""

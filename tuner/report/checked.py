@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tuner.experiment import Checked, Experiment, arrays_of, check, note_on_static
+from tuner.experiment import Checked, Experiment, arrays_of, check, notes_of
 from tuner.study.samplers import make_sampler
 
 
@@ -68,10 +68,10 @@ def _programs(count: Mapping[str, int] | None) -> str:
 
 
 def _notes(checked: Checked) -> list[str]:
-    notes = [note_on_static(checked)]
+    notes = notes_of(checked)
     if checked.reads_all:
         notes.append("the model reads all hyperparameters at once (**), so a misspelt name cannot be found")
     if checked.failure is not None:
         kind = type(checked.failure).__name__
         notes.append(f"the model raises for every draw, so every trial will fail: {kind}: {checked.failure}")
-    return [note for note in notes if note]
+    return notes

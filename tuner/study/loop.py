@@ -11,7 +11,7 @@ import logging
 import math
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -30,7 +30,7 @@ from tuner.study.record import HISTORY, PLACEMENT, REASON, History, jsonable, tr
 from tuner.study.samplers import Booked, Grid, set_generators
 from tuner.study.storage import RESOLVED, Storage, allow_stop, is_stopped, report_epochs, requeue, set_attributes
 from tuner.tracking import Sink, TrialRecord
-from tuner.training.settings import check_settings
+from tuner.training.settings import setting
 
 Outcome = Literal["finished", "interrupted", "failed"]
 
@@ -41,11 +41,12 @@ log = logging.getLogger("tuner")
 
 @dataclass
 class Running:
-    """A trial that was asked for and has not ended."""
+    """A trial that was asked for and has not ended; ``patience`` is that of its early stopping."""
 
     trial: optuna.Trial
     started: int
     history: History
+    patience: int | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Loop:
         plan: how far to go.
         ledger: books the time.
         interrupted: asked between steps whether to stop.
-        smallest_fold: training rows of the smallest fold.
+        check: raises for hyperparameters that the trainer cannot use.
     """
 
     def __init__(
@@ -90,11 +91,11 @@ class Loop:
         plan: Plan,
         ledger: Ledger,
         interrupted: Callable[[], bool],
-        smallest_fold: int,
+        check: Callable[[Mapping[str, Any]], None],
     ) -> None:
         self._study, self._experiment, self._engine, self._sink = study, experiment, engine, sink
         self._storage = cast("Storage", study._storage)
-        self._plan, self._ledger, self._interrupted, self._smallest_fold = plan, ledger, interrupted, smallest_fold
+        self._plan, self._ledger, self._interrupted, self._check = plan, ledger, interrupted, check
         self._running: dict[int, Running] = {}
         self._deadline = math.inf if plan.timeout is None else time.monotonic() + plan.timeout
         states = [trial.state for trial in study.get_trials(deepcopy=False)]
@@ -176,10 +177,12 @@ class Loop:
         self._created = max(self._created, number + 1)
         set_generators(self._sampler, self._plan.seed, number)
         trial = self._study.ask()
-        self._running[trial.number] = Running(trial, int(time.time() * 1000), History(self._experiment.metric))
+        history = History(self._experiment.metric, curves=self._experiment.curves)
+        self._running[trial.number] = Running(trial, int(time.time() * 1000), history)
         try:
             hyperparameters = resolve(self._experiment.search_space, trial)
-            check_settings(hyperparameters, self._smallest_fold)
+            self._check(hyperparameters)
+            self._running[trial.number].patience = setting(hyperparameters, "patience")
             self._engine.add(trial.number, hyperparameters)
         except InputError as error:
             self._fail(trial.number, str(error))
@@ -230,10 +233,14 @@ class Loop:
         if divergence:
             log.warning("trial %d failed: %s", number, divergence)
             self._fail(number, divergence)
-        elif epoch == self._experiment.epochs:
+        elif epoch == self._experiment.epochs or self._is_stalled(number):
             self._end(number, TrialState.COMPLETE, value=self._running[number].history.last)
         elif judges(self._study.pruner, epoch) and self._is_pruned(number):
             self._end(number, TrialState.PRUNED, reason=f"pruned after epoch {epoch}")
+
+    def _is_stalled(self, number: int) -> bool:
+        running = self._running[number]
+        return running.history.is_stalled(running.patience, self._study.direction)
 
     def _is_pruned(self, number: int) -> bool:
         """Ask the pruner about the trial as the database holds it: reports go there without passing Optuna's trial."""
@@ -257,7 +264,7 @@ class Loop:
         self._ended += 1
         self._succeeded += state in {TrialState.COMPLETE, TrialState.PRUNED}
         with self._ledger.phase("tracking_wait"):
-            self._sink.trial_ended(trial_record(frozen, self._experiment.metric))
+            self._sink.trial_ended(trial_record(frozen, self._experiment.metric, self._experiment.curves))
 
     def _put_back(self, numbers: Iterable[int]) -> None:
         for number in numbers:

@@ -7,7 +7,7 @@ from tuner.lanes.engine import Engine
 from tuner.study.loop import divergence
 from tuner.study.record import HISTORY, History, jsonable
 from tuner.study.storage import RESOLVED
-from tuner.training.settings import check_settings
+from tuner.training.settings import setting
 
 
 class Diverged(RuntimeError):
@@ -32,7 +32,7 @@ class Objective:
         self._experiment = experiment
         arrays = arrays_of(experiment)
         checked = check(experiment, arrays)
-        self._smallest_fold = arrays.smallest_fold
+        self._check = arrays.check
         self._engine = Engine(experiment.model, arrays, slots=1, seed=seed, static=checked.static)
 
     def __call__(self, trial: optuna.Trial) -> float:
@@ -43,17 +43,17 @@ class Objective:
             Diverged: a loss is no finite number.
         """
         hyperparameters = resolve(self._experiment.search_space, trial)
-        check_settings(hyperparameters, self._smallest_fold)
+        self._check(hyperparameters)
         trial.set_user_attr(RESOLVED, jsonable(hyperparameters))
         self._engine.add(trial.number, hyperparameters)
         for error in self._engine.seat().values():
             raise error
         try:
-            return self._train(trial)
+            return self._train(trial, setting(hyperparameters, "patience"))
         finally:
             self._engine.remove(trial.number)
 
-    def _train(self, trial: optuna.Trial) -> float:
+    def _train(self, trial: optuna.Trial, patience: int | None) -> float:
         history = History(self._experiment.metric)
         for epoch in range(1, self._experiment.epochs + 1):
             result = self._engine.advance()[trial.number]
@@ -61,6 +61,8 @@ class Objective:
                 raise Diverged(reason)
             history.add(result.metrics, result.train_loss)
             trial.report(history.last, epoch)
+            if history.is_stalled(patience, trial.study.direction):
+                break
             if epoch < self._experiment.epochs and trial.should_prune():
                 raise optuna.TrialPruned(f"pruned after epoch {epoch}")
         trial.set_user_attr(HISTORY, {"folds": history.folds, "means": history.means})

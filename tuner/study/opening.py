@@ -13,7 +13,7 @@ from tuner.study.pruners import make_pruner
 from tuner.study.record import StudyMemory
 from tuner.study.result import StudyResult, result_of
 from tuner.study.storage import Storage, check_storage_url, open_storage, requeue, sqlite_file, without_password
-from tuner.training.tasks import Direction
+from tuner.training.metrics import Direction
 
 Say = Callable[[str], None]
 

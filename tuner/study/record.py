@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import optuna
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from tuner.experiment import Experiment, Fingerprint, Source
@@ -97,11 +98,15 @@ def memory_of(
 
 @dataclass
 class History:
-    """What a trial measured, by epoch: the objective on each fold, and the means of the other metrics."""
+    """What a trial measured, by epoch: the objective on each fold, and the means of the other metrics.
+
+    curves: the other metrics that are shown for every epoch; the rest only for the last. None shows all.
+    """
 
     metric: str
     folds: list[list[float]] = field(default_factory=list)
     means: dict[str, list[float]] = field(default_factory=dict)
+    curves: frozenset[str] | None = None
 
     def add(self, metrics: Mapping[str, np.ndarray], train_loss: np.ndarray) -> None:
         """Add an epoch: each metric and the training loss over the folds."""
@@ -116,15 +121,25 @@ class History:
         return [float(np.mean(folds)) for folds in self.folds]
 
     def epochs(self) -> list[dict[str, float]]:
-        """For each epoch, each metric's name and value, folds as ``accuracy/fold_0``."""
-        return [self.epoch(index) for index in range(len(self.folds))]
+        """What is shown of each epoch, by name, folds as ``accuracy/fold_0``; of the last one all metrics."""
+        rows = [self.epoch(index) for index in range(len(self.folds))]
+        return [*rows[:-1], rows[-1] | {name: values[-1] for name, values in self.means.items()}] if rows else []
 
     def epoch(self, index: int) -> dict[str, float]:
-        """One epoch's metrics; the index counts from 0, and from the end where it is negative."""
+        """What is shown of one epoch; the index counts from 0, and from the end where it is negative."""
         folds = self.folds[index]
         row = {self.metric: float(np.mean(folds))}
         row |= {f"{self.metric}/fold_{number}": value for number, value in enumerate(folds)}
-        return row | {name: values[index] for name, values in self.means.items()}
+        shown = self.means.keys() if self.curves is None else self.means.keys() & self.curves
+        return row | {name: self.means[name][index] for name in sorted(shown)}
+
+    def is_stalled(self, patience: int | None, direction: StudyDirection) -> bool:
+        """Whether the mean over the folds of the objective has not been better for ``patience`` epochs."""
+        if patience is None:
+            return False
+        values = self.values
+        best = max(values) if direction == StudyDirection.MAXIMIZE else min(values)
+        return len(values) - 1 - values.index(best) >= patience
 
     @property
     def last(self) -> float:
@@ -153,7 +168,7 @@ def state_name(state: TrialState) -> str:
     return _STATES[state]
 
 
-def trial_record(trial: FrozenTrial, metric: str) -> TrialRecord:
+def trial_record(trial: FrozenTrial, metric: str, curves: frozenset[str] | None = None) -> TrialRecord:
     """A finished trial as tracking shows it, from nothing but the database."""
     stored = trial.user_attrs.get(HISTORY) or {"folds": [], "means": {}}
     return TrialRecord(
@@ -164,7 +179,7 @@ def trial_record(trial: FrozenTrial, metric: str) -> TrialRecord:
         ended=_milliseconds(trial.datetime_complete),
         value=trial.value if trial.state == TrialState.COMPLETE else None,
         reason=trial.user_attrs.get(REASON),
-        history=History(metric, stored["folds"], stored["means"]).epochs(),
+        history=History(metric, stored["folds"], stored["means"], curves).epochs(),
     )
 
 

@@ -11,7 +11,7 @@ from tuner.experiment import (
     check,
     fingerprint,
     load_experiment,
-    note_on_static,
+    notes_of,
     override,
 )
 from tuner.lanes.compilations import compilations
@@ -23,7 +23,6 @@ from tuner.study.result import StudyResult
 from tuner.study.samplers import make_sampler
 from tuner.study.session import Session
 from tuner.tracking import Sink
-from tuner.training.tasks import metric_of
 
 
 def _silent(_: str) -> None:
@@ -128,7 +127,7 @@ def run_study(
         arrays = arrays_of(experiment)
         checked = check(experiment, arrays)
         sampler = make_sampler(experiment.sampler, options.seed, checked.distributions)
-        if note := note_on_static(checked, options.trials):
+        for note in notes_of(checked, options.trials):
             say(note)
         memory = memory_of(
             experiment,
@@ -140,6 +139,6 @@ def run_study(
             fingerprint=fingerprint(experiment, source, arrays.prepared.digest),
             deterministic=options.deterministic,
         )
-        direction = metric_of(experiment.metric, arrays.spec.task).direction
+        direction = arrays.task.metrics[experiment.metric].direction
         opened, memory = open_study(name or experiment.name, experiment, memory, direction, options, sampler, say)
     return Session(experiment, arrays, checked, opened, memory, options, ledger, compiled, say).run(progress)

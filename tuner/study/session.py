@@ -16,11 +16,12 @@ from tuner.study.loop import Loop, Outcome, Plan
 from tuner.study.opening import Say
 from tuner.study.options import Options
 from tuner.study.pruners import expected_epochs, may_judge
-from tuner.study.record import BEST, COST, COST_TOTAL, StudyMemory, trial_record
+from tuner.study.record import BEST, COST, COST_TOTAL, HISTORY, StudyMemory, trial_record
 from tuner.study.result import StudyResult, added, best_trial, result_of
 from tuner.study.storage import without_password
-from tuner.tracking import CompositeSink, Sink, StudyRecord, TrialRecord, open_sink
+from tuner.tracking import CompositeSink, ConfusionMatrix, Sink, StudyRecord, TrialRecord, open_sink
 
+_MOST_CLASSES = 100  # of a confusion matrix that is kept
 _FLUSH_SECONDS = 60  # for a tracking server that hangs; what it misses is written when the study is resumed
 
 
@@ -113,7 +114,7 @@ class Session:
             plan,
             self._ledger,
             interrupted,
-            self._arrays.smallest_fold,
+            self._arrays.check,
         )
 
     def _refit_best(self) -> None:
@@ -122,9 +123,13 @@ class Session:
             return
         hyperparameters = resolve(self._experiment.search_space, optuna.trial.FixedTrial(best.params, best.number))
         with self._ledger.phase("device_wait"):
-            result = self._engine.refit(best.number, hyperparameters)
+            epochs = len(best.user_attrs[HISTORY]["folds"])  # fewer where it was stopped early
+            result = self._engine.refit(best.number, hyperparameters, epochs)
         values = [float(value) for value in result.metrics[self._experiment.metric]]
-        self._study.set_user_attr(BEST, {"number": best.number, "test": values})
+        found: dict[str, Any] = {"number": best.number, "test": values}
+        if result.confusion is not None and result.confusion.shape[-1] <= _MOST_CLASSES:
+            found["confusion"] = result.confusion[0].tolist()  # each fold's lane was a refit of its own; one is shown
+        self._study.set_user_attr(BEST, found)
 
     def _finish(self, sink: Sink, tracking: Sink, outcome: Outcome) -> None:
         best = best_trial(self._study)
@@ -133,7 +138,7 @@ class Session:
         if test:
             metrics[f"test_{self._experiment.metric}"] = sum(test) / len(test)
         with self._ledger.phase("tracking_wait"):
-            sink.study_ended(outcome, metrics)
+            sink.study_ended(outcome, metrics, self._confusion())
             sink.close(_FLUSH_SECONDS)
         if tracking.problem:
             self._say(f"not all was tracked, a later resume writes it again: {tracking.problem}")
@@ -145,9 +150,19 @@ class Session:
         self._study.set_user_attr(COST_TOTAL, added(self._study.user_attrs.get(COST_TOTAL, {}), cost))
         self._study.set_user_attr(COST, cost)
 
+    def _confusion(self) -> ConfusionMatrix | None:
+        counts = self._study.user_attrs.get(BEST, {}).get("confusion")
+        labels = self._arrays.prepared.labels
+        if counts is None or labels is None:
+            return None
+        rows, hits = sum(map(sum, counts)), sum(row[index] for index, row in enumerate(counts))
+        title = f"{self._experiment.name}: {hits} of {rows} test rows right"
+        return ConfusionMatrix([str(label) for label in labels], counts, title)
+
     def _finished_trials(self) -> list[TrialRecord]:
         trials = self._study.get_trials(deepcopy=False)
-        return [trial_record(trial, self._experiment.metric) for trial in trials if trial.state.is_finished()]
+        metric, curves = self._experiment.metric, self._experiment.curves
+        return [trial_record(trial, metric, curves) for trial in trials if trial.state.is_finished()]
 
     def _study_record(self) -> StudyRecord:
         memory, experiment = self._memory, self._experiment

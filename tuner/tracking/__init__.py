@@ -1,13 +1,14 @@
 """Tracking: a sink for what happened in a study. All that touches MLflow is in this package."""
 
 from tuner.tracking.mlflow_sink import MlflowSink
-from tuner.tracking.records import StudyOutcome, StudyRecord, TrialRecord, TrialState
+from tuner.tracking.records import ConfusionMatrix, StudyOutcome, StudyRecord, TrialRecord, TrialState
 from tuner.tracking.server import serve_ui
 from tuner.tracking.sink import CompositeSink, MemorySink, NullSink, Sink
 from tuner.tracking.uri import absolute, check_tracking_uri, without_credentials
 
 __all__ = [
     "CompositeSink",
+    "ConfusionMatrix",
     "MemorySink",
     "MlflowSink",
     "NullSink",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from tuner.tracking.records import StudyOutcome, StudyRecord, TrialRecord
+from tuner.tracking.records import ConfusionMatrix, StudyOutcome, StudyRecord, TrialRecord
 
 VALUE = "value"
 """The metric that holds a trial's value."""
@@ -77,6 +77,7 @@ class StudyEnd:
     outcome: StudyOutcome
     metrics: Mapping[str, float]
     moment: int
+    confusion: ConfusionMatrix | None = None
 
 
 TrialEvent: TypeAlias = Callable[[Drafts], None]

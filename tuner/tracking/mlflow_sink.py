@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from tuner.tracking.drafts import StudyEnd, StudyStart
-from tuner.tracking.records import StudyOutcome, StudyRecord, TrialRecord
+from tuner.tracking.records import ConfusionMatrix, StudyOutcome, StudyRecord, TrialRecord
 from tuner.tracking.writer import BackgroundWriter
 
 
@@ -54,9 +54,11 @@ class MlflowSink:
         """Delete the trial's run."""
         self._writer.put(lambda drafts: drafts.requeued(number))
 
-    def study_ended(self, outcome: StudyOutcome, metrics: Mapping[str, float]) -> None:
+    def study_ended(
+        self, outcome: StudyOutcome, metrics: Mapping[str, float], confusion: ConfusionMatrix | None = None
+    ) -> None:
         """End the study's run."""
-        self._writer.put(StudyEnd(outcome, dict(metrics), _now()))
+        self._writer.put(StudyEnd(outcome, dict(metrics), _now(), confusion))
 
     def close(self, timeout: float | None = None) -> None:
         """Write what is still to be written, in ``timeout`` seconds at most."""

@@ -32,6 +32,21 @@ class StudyRecord:
 
 
 @dataclass(frozen=True)
+class ConfusionMatrix:
+    """How often a row of each class was taken for each class.
+
+    Attributes:
+        labels: what the classes are called.
+        counts: [true class][predicted class].
+        title: what was measured.
+    """
+
+    labels: Sequence[str]
+    counts: Sequence[Sequence[int]]
+    title: str
+
+
+@dataclass(frozen=True)
 class TrialRecord:
     """A trial.
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from tuner.tracking.records import StudyOutcome, StudyRecord, TrialRecord
+from tuner.tracking.records import ConfusionMatrix, StudyOutcome, StudyRecord, TrialRecord
 
 
 class Sink(Protocol):
@@ -32,8 +32,10 @@ class Sink(Protocol):
     def trial_requeued(self, number: int) -> None:
         """A trial was stopped and will run again: what it showed goes."""
 
-    def study_ended(self, outcome: StudyOutcome, metrics: Mapping[str, float]) -> None:
-        """The study's run ends."""
+    def study_ended(
+        self, outcome: StudyOutcome, metrics: Mapping[str, float], confusion: ConfusionMatrix | None = None
+    ) -> None:
+        """The study's run ends. ``confusion``: of its best trial on the test rows."""
 
     def close(self, timeout: float | None = None) -> None:
         """Write what is still to be written, in ``timeout`` seconds at most."""
@@ -63,7 +65,9 @@ class NullSink:
     def trial_requeued(self, number: int) -> None:
         """Nothing."""
 
-    def study_ended(self, outcome: StudyOutcome, metrics: Mapping[str, float]) -> None:
+    def study_ended(
+        self, outcome: StudyOutcome, metrics: Mapping[str, float], confusion: ConfusionMatrix | None = None
+    ) -> None:
         """Nothing."""
 
     def close(self, timeout: float | None = None) -> None:
@@ -84,6 +88,7 @@ class MemorySink(NullSink):
         self.epochs: dict[int, dict[int, dict[str, float]]] = {}
         self.outcome: StudyOutcome | None = None
         self.metrics: dict[str, float] = {}
+        self.confusion: ConfusionMatrix | None = None
         self.closed = False
 
     def study_started(self, study: StudyRecord, known: Sequence[TrialRecord] = ()) -> None:
@@ -113,9 +118,11 @@ class MemorySink(NullSink):
         self.trials.pop(number, None)
         self.epochs.pop(number, None)
 
-    def study_ended(self, outcome: StudyOutcome, metrics: Mapping[str, float]) -> None:
+    def study_ended(
+        self, outcome: StudyOutcome, metrics: Mapping[str, float], confusion: ConfusionMatrix | None = None
+    ) -> None:
         """Keep the outcome."""
-        self.outcome, self.metrics = outcome, dict(metrics)
+        self.outcome, self.metrics, self.confusion = outcome, dict(metrics), confusion
 
     def close(self, timeout: float | None = None) -> None:
         """Remember that it was closed."""
@@ -164,10 +171,12 @@ class CompositeSink:
         for sink in self.sinks:
             sink.trial_requeued(number)
 
-    def study_ended(self, outcome: StudyOutcome, metrics: Mapping[str, float]) -> None:
+    def study_ended(
+        self, outcome: StudyOutcome, metrics: Mapping[str, float], confusion: ConfusionMatrix | None = None
+    ) -> None:
         """Tell all."""
         for sink in self.sinks:
-            sink.study_ended(outcome, metrics)
+            sink.study_ended(outcome, metrics, confusion)
 
     def close(self, timeout: float | None = None) -> None:
         """Close all."""

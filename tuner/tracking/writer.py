@@ -9,6 +9,7 @@ from typing import Any
 
 from tuner.tracking.client import belongs_to_one_run, connect, log
 from tuner.tracking.drafts import Drafts, Event, Step, StudyEnd, StudyStart, fold
+from tuner.tracking.pictures import confusion_figure
 from tuner.tracking.repair import describe_parent, open_experiment, open_parent, show_known
 from tuner.tracking.runs import STATE, TrialRuns
 from tuner.tracking.uri import password, without_credentials
@@ -53,6 +54,8 @@ class StudyWriter:
         if isinstance(step, StudyEnd):
             metrics = [(key, value, step.moment, 0) for key, value in step.metrics.items()]
             log(self._client, str(self.parent), metrics, tags={STATE: step.outcome})
+            if step.confusion is not None:
+                self._client.log_figure(self.parent, confusion_figure(step.confusion), "confusion_matrix.png")
             self._client.set_terminated(self.parent, _STATUS[step.outcome], step.moment)
         return problem
 

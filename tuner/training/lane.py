@@ -12,10 +12,12 @@ from jax import lax
 
 from tuner.data import Spec
 from tuner.hyperparameters import Signature
-from tuner.nn.random import shapes_only
+from tuner.nn.random import fold_in, shapes_only
+from tuner.training.augmentation import augmented, draws, mixing, neighbours
+from tuner.training.evaluation import merged, part_functions, reduced, sums_of
 from tuner.training.optimizers import first_state, learning_rate, take_step
 from tuner.training.settings import setting
-from tuner.training.tasks import Task, task_of
+from tuner.training.tasks import Task
 
 Model = Callable[[Mapping[str, Any], Spec, nnx.Rngs], nnx.Module]
 
@@ -30,14 +32,16 @@ class Data(NamedTuple):
 class Fold(NamedTuple):
     """What a lane knows of its fold. Statistics come from the fold's training rows alone.
 
-    mean, scale: broadcast against one example. target_mean, target_scale: (outputs,). steps: of an epoch.
-    total_steps: of the training. rows, weights: (batches, rows a batch), the validation rows, padded by weight 0.
+    mean, scale: broadcast against one example. target_mean, target_scale: (targets,). class_weights: (classes,), with
+    which all classes weigh the same; no entries where there are none. steps: of an epoch. total_steps: of the training.
+    rows, weights: (batches, rows a batch), the validation rows, padded by weight 0.
     """
 
     mean: Any
     scale: Any
     target_mean: Any
     target_scale: Any
+    class_weights: Any
     steps: Any
     total_steps: Any
     rows: Any
@@ -60,26 +64,26 @@ class Values(NamedTuple):
 
 
 class Lane(NamedTuple):
-    """The state of a lane: model values, optimizer state, steps taken, and the numbers of its hyperparameters."""
+    """The state of a lane: model values, optimizer state, steps taken, and what does not change.
+
+    numbers: of its hyperparameters. words: of the random key for what is done to batches, uint32 (2,).
+    """
 
     values: Values
     optimizer: Any
     step: Any
     numbers: dict[str, Any]
+    words: Any
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that is static of a lane: the model, what the data is, and the signature. Equal recipes train alike."""
+    """All that is static of a lane: the model, what the data is, the task, the signature. Equal recipes train alike."""
 
     model: Model
     spec: Spec
+    task: Task
     signature: Signature
-
-    @property
-    def task(self) -> Task:
-        """The task of the data."""
-        return task_of(self.spec)
 
     @property
     def number_shapes(self) -> dict[str, Any]:
@@ -102,6 +106,12 @@ class Recipe:
     def build(self, numbers: Mapping[str, Any], rngs: nnx.Rngs) -> nnx.Module:
         """The model of these numbers, its values drawn from ``rngs``."""
         return self.model(self.signature.fill(numbers), self.spec, rngs)
+
+
+def batch_shape(spec: Spec, rows: int) -> jax.ShapeDtypeStruct:
+    """Shape and type of a batch of inputs as a model gets it."""
+    kind = jnp.result_type(float) if spec.tokens is None else jnp.int32
+    return jax.ShapeDtypeStruct((rows, *spec.input_shape), kind)
 
 
 STREAMS = ("default", "params", "dropout")
@@ -137,10 +147,10 @@ def initial_values(recipe: Recipe, numbers: Mapping[str, int | float], rngs: nnx
     return _split(recipe.build(concrete, rngs))[1]
 
 
-def start(recipe: Recipe, values: Values, numbers: dict[str, Any]) -> Lane:
-    """A lane that has taken no step. Its optimizer's state is zeros, whatever the optimizer (see `optimizers`)."""
-    hyperparameters = recipe.signature.fill(numbers)
-    return Lane(values, first_state(hyperparameters, values.parameters), jnp.zeros((), jnp.int32), numbers)
+def start(recipe: Recipe, values: Values, numbers: dict[str, Any], words: Any) -> Lane:
+    """A lane that has taken no step."""
+    state = first_state(recipe.signature.fill(numbers), values.parameters)
+    return Lane(values, state, jnp.zeros((), jnp.int32), numbers, words)
 
 
 def apply(graph: Any, values: Values, inputs: Any) -> tuple[Any, Any]:
@@ -188,37 +198,71 @@ def train_epoch(recipe: Recipe, data: Data, fold: Fold, order: Any, bounds: Boun
 
 
 def evaluate(recipe: Recipe, data: Data, fold: Fold, bounds: Bounds, lane: Lane) -> dict[str, Any]:
-    """The sums over the fold's validation rows that its metrics are made of, ``rows`` and ``loss`` among them."""
+    """What the metrics follow from, summed over the fold's validation rows; ``rows`` and ``loss`` are among it."""
+    hyperparameters = recipe.signature.fill(lane.numbers)
+    functions = part_functions(recipe.task.metrics.values())
 
-    def batch_sums(index: Any) -> dict[str, Any]:
+    def batch_parts(index: Any) -> tuple[Any, Any]:
+        """What is summed of a batch, and what is kept of it."""
         rows = lax.dynamic_index_in_dim(fold.rows, index, keepdims=False)
         weights = lax.dynamic_index_in_dim(fold.weights, index, keepdims=False)
         inputs, targets = _examples(data, fold, rows)
         outputs, _ = apply(recipe.abstract.evaluation, lane.values, inputs)
-        parts = recipe.task.parts(outputs, targets, fold.target_scale)
-        parts |= {"loss": recipe.task.losses(outputs, targets, None), "rows": jnp.ones_like(weights)}
-        return {name: _weighted_sum(part, weights) for name, part in parts.items()}
+        parts = merged(functions.summed, outputs, targets, fold.target_scale)
+        losses = _losses(recipe, fold, hyperparameters, outputs, targets)
+        parts |= {"loss": losses, "rows": jnp.ones_like(weights)}
+        return sums_of(parts, weights), merged(functions.kept, outputs, targets, fold.target_scale)
 
-    def add(index: Any, sums: dict[str, Any]) -> dict[str, Any]:
-        return jax.tree.map(jnp.add, sums, batch_sums(index))
+    def add(index: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+        (sums, kept), (more, rows) = carry, batch_parts(index)
+        kept = jax.tree.map(lambda all_rows, new: lax.dynamic_update_index_in_dim(all_rows, new, index, 0), kept, rows)
+        return jax.tree.map(jnp.add, sums, more), kept
 
-    shapes = jax.eval_shape(batch_sums, 0)  # one more trace is cheaper than a first batch outside: that compiles twice
-    return lax.fori_loop(0, bounds.batches, add, jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes))
+    sums, kept = jax.eval_shape(batch_parts, 0)  # one more trace: a first batch outside would be compiled once more
+    first = jax.tree.map(_zeros, sums), jax.tree.map(lambda shape: _zeros(shape, len(fold.rows)), kept)
+    sums, kept = lax.fori_loop(0, bounds.batches, add, first)
+    return sums | reduced(functions, kept, fold.weights)
+
+
+def _zeros(shape: Any, *axes: int) -> Any:
+    return jnp.zeros((*axes, *shape.shape), shape.dtype)
 
 
 def _train_step(recipe: Recipe, data: Data, fold: Fold, rows: Any, lane: Lane) -> tuple[Lane, Any]:
     hyperparameters = recipe.signature.fill(lane.numbers)
     inputs, targets = _examples(data, fold, rows)
+    share = None
+    if draws(hyperparameters):
+        words = fold_in(lane.words, lane.step)
+        inputs, share = augmented(hyperparameters, inputs, words), mixing(hyperparameters, words)
+    if share is not None:
+        inputs = share * inputs + (1 - share) * neighbours(inputs)
+
+    def losses_of(outputs: Any) -> Any:
+        losses = _losses(recipe, fold, hyperparameters, outputs, targets)
+        if share is None:
+            return losses
+        return share * losses + (1 - share) * _losses(recipe, fold, hyperparameters, outputs, neighbours(targets))
 
     def objective(parameters: Any) -> tuple[Any, tuple[Any, Any]]:
         outputs, other = apply(recipe.abstract.training, Values(parameters, lane.values.other), inputs)
-        loss = recipe.task.losses(outputs, targets, setting(hyperparameters, "label_smoothing")).mean()
+        loss = losses_of(outputs).mean()
         return loss + _penalty(hyperparameters, parameters), (other, loss)
 
     gradients, (other, loss) = jax.grad(objective, has_aux=True)(lane.values.parameters)
     rate = learning_rate(hyperparameters, lane.step, fold.total_steps)
     parameters, state = take_step(hyperparameters, rate, gradients, lane.optimizer, lane.values.parameters)
-    return Lane(Values(parameters, other), state, lane.step + 1, lane.numbers), loss
+    return lane._replace(values=Values(parameters, other), optimizer=state, step=lane.step + 1), loss
+
+
+def _losses(recipe: Recipe, fold: Fold, hyperparameters: Mapping[str, Any], outputs: Any, targets: Any) -> Any:
+    """The loss of each example, weighed by its class where the trial says so."""
+    losses = recipe.task.losses(outputs, targets, hyperparameters)
+    given = setting(hyperparameters, "class_weights")
+    if given is None or not fold.class_weights.size:
+        return losses
+    weights = fold.class_weights if isinstance(given, str) else jnp.stack([jnp.asarray(w, losses.dtype) for w in given])
+    return losses * weights[targets]
 
 
 def _penalty(hyperparameters: Mapping[str, Any], parameters: Any) -> Any:
@@ -232,16 +276,14 @@ def _penalty(hyperparameters: Mapping[str, Any], parameters: Any) -> Any:
 
 
 def _examples(data: Data, fold: Fold, rows: Any) -> tuple[Any, Any]:
-    inputs = (data.inputs[rows].astype(jnp.result_type(float)) - fold.mean) / fold.scale
-    targets = data.targets[rows]
+    inputs, targets = data.inputs[rows], data.targets[rows]
+    if not jnp.issubdtype(inputs.dtype, jnp.signedinteger):  # those are tokens
+        inputs = (inputs.astype(jnp.result_type(float)) - fold.mean) / fold.scale
+        if inputs.ndim == 2:  # a table's missing numbers become the mean of the training rows
+            inputs = jnp.where(jnp.isnan(inputs), 0, inputs)
     if jnp.issubdtype(targets.dtype, jnp.floating):
         targets = (targets - fold.target_mean) / fold.target_scale
     return inputs, targets
-
-
-def _weighted_sum(part: Any, weights: Any) -> Any:
-    shaped = weights.reshape(weights.shape + (1,) * (part.ndim - 1))
-    return jnp.where(shaped > 0, part * shaped, 0).sum(0)
 
 
 def _split(module: nnx.Module) -> tuple[Any, Values]:

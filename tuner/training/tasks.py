@@ -1,126 +1,87 @@
-"""What a task is to the trainer: the loss of a batch, the sums that its metrics are made of, and the metrics."""
+"""What a task is to the trainer: the loss of an example, the metrics, and how many outputs a model has."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-import optax
-from jax import lax
-from jaxtyping import Array, Float
-
-from tuner.data import Spec
 from tuner.errors import InputError, nearest
+from tuner.training.losses import classification_losses, next_token_losses, regression_losses
+from tuner.training.metrics import BY_CLASS, CLASSIFICATION, NEXT_TOKEN, REGRESSION, Metric, of_class
 
-Sums = Mapping[str, Any]
-Direction = Literal["maximize", "minimize"]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A metric: its direction, and how it follows from the sums over the validation rows."""
-
-    direction: Direction
-    of: Callable[[Sums], Any]
+Losses = Callable[[Any, Any, Mapping[str, Any]], Any]
 
 
 @dataclass(frozen=True)
 class Task:
-    """A task: ``losses`` (outputs, targets, label smoothing) -> one loss an example; ``parts`` are what metrics add up.
+    """A task.
 
-    ``parts`` takes (outputs, targets, target scale): outputs and targets are in the units of training, and every
-    part it returns has the example axis first.
+    Every task has the metric ``loss``: the mean over the validation rows of what is trained, as the trial's own
+    hyperparameters shape it and without penalties. It is beside the training loss, to see overfitting; to compare
+    trials whose losses differ, take another one.
+
+    Attributes:
+        losses: (outputs, targets, hyperparameters) -> one loss an example, shape (batch,).
+        metrics: by name, beside ``loss``. All of them are tracked.
+        outputs: how many numbers a model returns for an example; None where the data says it.
     """
 
-    losses: Callable[[Any, Any, Any], Any]
-    parts: Callable[[Any, Any, Any], dict[str, Any]]
+    losses: Losses
     metrics: Mapping[str, Metric]
+    outputs: int | None = None
+
+    def __hash__(self) -> int:
+        return hash((self.losses, tuple(self.metrics.items()), self.outputs))
 
 
-def _softmax_losses(logits: Float[Array, "batch classes"], labels: Any, smoothing: Any) -> Float[Array, " batch"]:
-    if smoothing is None:
-        return _softmax_cross_entropy(logits, labels)
-    targets = jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
-    return optax.softmax_cross_entropy(logits, optax.smooth_labels(targets, smoothing))
+LOSS = Metric("minimize", lambda *_: {}, lambda sums: sums["loss"] / sums["rows"])
+"""The sums hold the losses and the number of rows, whatever the metrics."""
 
+CLASSIFICATION_TASK = Task(classification_losses, CLASSIFICATION)
+REGRESSION_TASK = Task(regression_losses, REGRESSION)
+NEXT_TOKEN_TASK = Task(next_token_losses, NEXT_TOKEN)
 
-def _softmax_cross_entropy(logits: Float[Array, "batch classes"], labels: Any) -> Float[Array, " batch"]:
-    """Cross-entropy that selects the label's logit: its gradient is elementwise, where a gather's is a scatter."""
-    shifted = logits - lax.stop_gradient(logits.max(-1, keepdims=True))
-    is_label = jnp.arange(logits.shape[-1]) == labels[:, None]
-    return jnp.log(jnp.exp(shifted).sum(-1)) - jnp.where(is_label, shifted, 0).sum(-1)
-
-
-def _sigmoid_losses(logits: Float[Array, "batch 1"], labels: Any, smoothing: Any) -> Float[Array, " batch"]:
-    targets = labels.astype(logits.dtype)
-    if smoothing is not None:
-        targets = targets * (1 - smoothing) + smoothing / 2
-    return optax.sigmoid_binary_cross_entropy(logits[:, 0], targets)
-
-
-def _squared_losses(outputs: Float[Array, "batch outputs"], targets: Any, smoothing: Any) -> Float[Array, " batch"]:
-    del smoothing
-    return ((outputs - targets) ** 2).mean(-1)
-
-
-def _class_parts(logits: Any, labels: Any, scale: Any) -> dict[str, Any]:
-    del scale
-    return {"correct": (logits.argmax(-1) == labels).astype(logits.dtype)}
-
-
-def _binary_parts(logits: Any, labels: Any, scale: Any) -> dict[str, Any]:
-    del scale
-    return {"correct": ((logits[:, 0] > 0) == (labels > 0)).astype(logits.dtype)}
-
-
-def _regression_parts(outputs: Any, targets: Any, scale: Any) -> dict[str, Any]:
-    error = (outputs - targets) * scale
-    shifted = targets * scale  # from the training mean, so that the squares below do not cancel
-    return {"absolute": jnp.abs(error), "squared": error**2, "target": shifted, "target_squared": shifted**2}
-
-
-def _r2(sums: Sums) -> Any:
-    total = sums["target_squared"] - sums["target"] ** 2 / sums["rows"][..., None]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return (1 - sums["squared"] / total).mean(-1)
-
-
-_LOSS = {"loss": Metric("minimize", lambda sums: sums["loss"] / sums["rows"])}
-_CLASS_METRICS = _LOSS | {
-    "accuracy": Metric("maximize", lambda sums: sums["correct"] / sums["rows"]),
-    "log_loss": Metric("minimize", lambda sums: sums["loss"] / sums["rows"]),
+TASKS = {
+    "classification": CLASSIFICATION_TASK,
+    "regression": REGRESSION_TASK,
+    "next_token": NEXT_TOKEN_TASK,
 }
-_REGRESSION_METRICS = _LOSS | {
-    "mae": Metric("minimize", lambda sums: (sums["absolute"] / sums["rows"][..., None]).mean(-1)),
-    "mse": Metric("minimize", lambda sums: (sums["squared"] / sums["rows"][..., None]).mean(-1)),
-    "rmse": Metric("minimize", lambda sums: np.sqrt((sums["squared"] / sums["rows"][..., None]).mean(-1))),
-    "r2": Metric("maximize", _r2),
-}
+"""By the data's kind of targets."""
 
-MULTICLASS = Task(_softmax_losses, _class_parts, _CLASS_METRICS)
-BINARY = Task(_sigmoid_losses, _binary_parts, _CLASS_METRICS)
-REGRESSION = Task(_squared_losses, _regression_parts, _REGRESSION_METRICS)
-METRICS = {"classification": _CLASS_METRICS, "regression": _REGRESSION_METRICS}
+_ON_REQUEST = ("log_loss", "roc_auc")
+"""Not tracked unless asked for: the first is the loss once more where labels are not smoothed, the other sorts all rows
+in every epoch."""
 
 
-def task_of(spec: Spec) -> Task:
-    """The task that a data set's spec asks for: one output in a classification is a sigmoid's."""
-    if spec.task == "regression":
-        return REGRESSION
-    return BINARY if spec.outputs == 1 else MULTICLASS
+def task_of(
+    kind: str, *, own: Task | None = None, labels: Sequence[Any] | None = None, asked: Iterable[str] = ()
+) -> Task:
+    """The task with those metrics that are tracked: its usual ones, and those that are asked for.
 
-
-def metric_of(name: str, task: str) -> Metric:
-    """The metric of this name for a kind of task.
+    Args:
+        kind: of the data's targets.
+        own: the user's task, in place of the usual one.
+        labels: what the classes are called: ``f1/malignant`` is the F1 of one.
+        asked: names of metrics.
 
     Raises:
-        InputError: it does not exist or does not fit the task.
+        InputError: a metric does not exist or does not fit the task.
     """
-    fitting = METRICS[task]
-    if name in fitting:
-        return fitting[name]
-    elsewhere = any(name in metrics for metrics in METRICS.values())
-    what = f"the metric does not fit a {task}" if elsewhere else "there is no such metric"
-    raise InputError(what, name, nearest(name, fitting))
+    task, called = own or TASKS[kind], "this task" if own else f"a {kind.replace('_', ' ')}"
+    usual = {name: metric for name, metric in task.metrics.items() if own or name not in _ON_REQUEST}
+    found = {name: _metric_of(name, task, labels or (), called) for name in asked}
+    return replace(task, metrics={"loss": LOSS} | usual | found)
+
+
+def _metric_of(name: str, task: Task, labels: Sequence[Any], called: str) -> Metric:
+    known = {"loss": LOSS} | dict(task.metrics)
+    if name in known:
+        return known[name]
+    kind, _, label = name.partition("/")
+    names = [str(known) for known in labels]
+    if task.losses is classification_losses and kind in BY_CLASS and label:
+        if label in names:
+            return of_class(kind, names.index(label))
+        raise InputError("the metric's class is none of the data's", name, nearest(label, names))
+    elsewhere = any(name in other.metrics for other in TASKS.values())
+    what = f"the metric does not fit {called}" if elsewhere else "there is no such metric"
+    raise InputError(what, name, nearest(name, known))

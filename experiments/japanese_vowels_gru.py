@@ -1,0 +1,18 @@
+"""Which of nine speakers says two vowels: sequences of 7 to 29 steps and 12 channels, gated recurrent units.
+
+make data
+tuner run experiments/japanese_vowels_gru.py --trials 20
+"""
+
+from search_spaces.rnn import gru
+from tuner import Experiment, datasets, models
+
+experiment = Experiment(
+    name="japanese-vowels-gru",
+    data=datasets.japanese_vowels,
+    model=models.RNN,
+    search_space=gru,
+    metric="accuracy",
+    folds=3,
+    epochs=30,
+)

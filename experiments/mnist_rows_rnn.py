@@ -1,0 +1,18 @@
+"""MNIST row by row with a simple recurrent network: sequences of 28 steps, a row of 28 pixels each.
+
+make mnist
+tuner run experiments/mnist_rows_rnn.py --trials 20 --set data.limit=6000
+"""
+
+from search_spaces.rnn import simple_rnn
+from tuner import Experiment, datasets, models
+
+experiment = Experiment(
+    name="mnist-rows-rnn",
+    data=datasets.mnist_rows,
+    model=models.RNN,
+    search_space=simple_rnn,
+    metric="accuracy",
+    folds=3,
+    epochs=10,
+)

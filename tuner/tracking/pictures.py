@@ -1,0 +1,30 @@
+"""Pictures for MLflow."""
+
+from typing import Any
+
+import numpy as np
+
+from tuner.tracking.records import ConfusionMatrix
+
+_MOST_NUMBERS = 30  # classes up to which each cell shows its count
+
+
+def confusion_figure(confusion: ConfusionMatrix) -> Any:
+    """A confusion matrix as a figure of Matplotlib, each row coloured by the shares of its true class."""
+    from matplotlib.figure import Figure
+    from sklearn.metrics import ConfusionMatrixDisplay
+
+    counts = np.asarray(confusion.counts)
+    classes = len(counts)
+    side = min(4 + 0.4 * classes, 20)
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.add_subplot()
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    display = ConfusionMatrixDisplay(shares, display_labels=list(confusion.labels))
+    display.plot(ax=axes, cmap="Blues", colorbar=False, include_values=False, xticks_rotation="vertical")
+    if classes <= _MOST_NUMBERS:
+        for (true, predicted), count in np.ndenumerate(counts):
+            colour = "white" if shares[true, predicted] > 0.5 else "black"
+            axes.text(predicted, true, str(count) if count else "", ha="center", va="center", color=colour)
+    axes.set_title(confusion.title)
+    return figure
