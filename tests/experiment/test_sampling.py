@@ -15,13 +15,17 @@ def space(trial):
 
 
 def test_seeded_draws_and_every_end():
-    draws, distributions = sampled(space)
+    draws, distributions, ends, conditional = sampled(space)
     assert distributions == {
         "a": FloatDistribution(1e-4, 1e-1, log=True),
         "b": IntDistribution(3, 11, step=4),
         "c": CategoricalDistribution(["x", None, 3]),
     }
     assert len(draws) == DRAWS + 2 + 2 + 3
+    assert conditional == frozenset()
+    assert {name: len(different) for name, different in ends.items()} == {"a": 2, "b": 2, "c": 3}
+    assert [draw["c"] for draw in ends["c"]] == ["x", None, 3]
+    assert len({(draw["a"], draw["b"]) for draw in ends["c"]}) == 1
     ends = draws[DRAWS:]
     assert {1e-4, 1e-1} <= {draw["a"] for draw in ends}
     assert {3, 11} <= {draw["b"] for draw in ends}
@@ -35,7 +39,8 @@ def test_a_branch_that_seldom_comes_is_seen():
         kind = trial.suggest_categorical("kind", [*"abcdefghijklmnopqrstuvwxyz"])
         return {"kind": kind, f"of_{kind}": trial.suggest_float(f"of_{kind}", 0, 1)}
 
-    draws, distributions = sampled(branching)
+    draws, distributions, _, conditional = sampled(branching)
+    assert conditional == distributions.keys() - {"kind"}
     assert {draw["kind"] for draw in draws} == set("abcdefghijklmnopqrstuvwxyz")
     assert len(distributions) == 27
 
@@ -45,7 +50,7 @@ def test_the_ends_of_a_branch_that_comes_late_are_seen():
         kind = trial.suggest_categorical("kind", [*"abcdefghijklmnopqrstuvwxyz"])
         return {f"of_{kind}": trial.suggest_float(f"of_{kind}", 0, 1)}
 
-    draws, _ = sampled(branching)
+    draws, *_ = sampled(branching)
     for kind in "abcdefghijklmnopqrstuvwxyz":
         assert {0.0, 1.0} <= {draw.get(f"of_{kind}") for draw in draws}
 
@@ -55,7 +60,7 @@ def test_a_range_that_depends_on_another_value():
         most = trial.suggest_int("most", 1, 9)
         return {"most": most, "some": trial.suggest_int("some", 0, most)}
 
-    draws, _ = sampled(nested)
+    draws, *_ = sampled(nested)
     assert all(0 <= draw["some"] <= draw["most"] for draw in draws)
 
 

@@ -186,7 +186,7 @@ def compare(kind, case, dtype):
     lane, loss = elastic_training(recipe, values, parts.numbers, rows, data)
     assert np.isfinite(loss)
     narrow.eval()
-    outputs, _ = apply(recipe.abstract.evaluation, lane.values, jnp.asarray(data.inputs))
+    outputs, _ = apply(recipe, recipe.abstract.evaluation, lane.values, jnp.asarray(data.inputs))
     return values, lane, np.asarray(outputs), narrow, np.asarray(narrow(data.inputs))
 
 

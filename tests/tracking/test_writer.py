@@ -69,6 +69,17 @@ def test_a_trial_that_was_requeued_before_it_was_written_costs_nothing(store, sp
     assert (spy.calls["create_run"], spy.calls["delete_run"]) == (1, 0)
 
 
+def test_once_training_has_ended_nothing_rests(store):
+    sink = store.sink(flush_seconds=3600.0)
+    sink.study_started(study())
+    play(sink, 0)
+    sink.training_ended()
+    until(lambda: store.numbers() == [0])
+    play(sink, 1)
+    until(lambda: store.numbers() == [0, 1])
+    sink.close()
+
+
 def test_nothing_waits_for_mlflow(store, spy):
     gate = threading.Event()
     spy.fail = lambda _name, _arguments: gate.wait() and None

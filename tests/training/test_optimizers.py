@@ -154,3 +154,8 @@ def test_only_a_named_optimizer_is_known_to_start_as_zeros():
     assert not starts_as_zeros({"optimizer": optax.adagrad})
     state = first_state({"optimizer": optax.adagrad}, {"w": jnp.ones((2, 3))})
     assert any(np.any(leaf) for leaf in jax.tree.leaves(state))
+
+
+def test_biases_are_no_weights_whatever_their_axes(float64):
+    parameters = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones((3, 4)), "layers": {0: {"bias": jnp.ones((2, 2))}}}
+    np.testing.assert_allclose(_penalty({"l2": 1.0}, parameters), 4.0)

@@ -13,7 +13,8 @@ import numpy as np
 
 from tuner.data import packaged
 from tuner.data.dataset import Dataset
-from tuner.data.files import ArrayFile, IdxFolder, TableFile, TextFile, infer_task
+from tuner.data.files import ArrayFile, IdxFolder, PictureFolder, TableFile, TextFile, infer_task
+from tuner.errors import InputError
 
 experiment_folder: ContextVar[Path | None] = ContextVar("experiment_folder", default=None)
 """The folder of the experiment file that is being loaded; files are looked up there first."""
@@ -135,6 +136,25 @@ def idx(folder: str | PathLike[str]) -> IdxFolder:
         InputError: when called, if a file is missing or damaged.
     """
     return IdxFolder(Path(folder), experiment_folder.get())
+
+
+def images(path: str | PathLike[str], *, size: tuple[int, int], colour: bool = True) -> PictureFolder:
+    """Pictures, a subfolder for each class, as uint8 [rows, height, width, channels]; read when called.
+
+    A folder with just the subfolders ``train`` and ``test`` is a training part and the data's own test part.
+
+    Args:
+        path: a relative one is looked up beside the experiment file, then in the current folder.
+        size: height and width that all are brought to.
+        colour: three channels, else one.
+
+    Raises:
+        InputError: the size is none; when called, if there is no picture, or one that cannot be read.
+    """
+    if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
+        raise InputError("size must be a height and a width", size, "Give size=(32, 32), say.")
+    height, width = size
+    return PictureFolder(Path(path), (height, width), colour, experiment_folder.get())
 
 
 def text(path: str | PathLike[str], *, length: int = 64) -> TextFile:

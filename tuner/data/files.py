@@ -12,6 +12,7 @@ from tuner.data.checks import as_array, place
 from tuner.data.columns import Encoding, encoding_of
 from tuner.data.dataset import Dataset
 from tuner.data.idx import idx_images
+from tuner.data.pictures import picture_folder
 from tuner.data.text import windows
 from tuner.errors import InputError, nearest
 
@@ -126,6 +127,27 @@ class IdxFolder:
             InputError: a file is missing or damaged.
         """
         return idx_images(find(self.path, self.folder, "folder"))
+
+
+@dataclass(frozen=True, repr=False)
+class PictureFolder:
+    """Pictures in a subfolder for each class; calling it reads them."""
+
+    path: Path
+    size: tuple[int, int]
+    colour: bool = True
+    folder: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"datasets.images({_arguments(self, 'size', 'colour')})"
+
+    def __call__(self) -> Dataset:
+        """Reads the pictures.
+
+        Raises:
+            InputError: no such folder, no picture in it, or one that cannot be read.
+        """
+        return picture_folder(find(self.path, self.folder, "folder"), self.size, colour=self.colour)
 
 
 @dataclass(frozen=True, repr=False)

@@ -4,6 +4,7 @@ from tuner.experiment.arrays import arrays_of
 from tuner.experiment.checking import Checked, check, notes_of
 from tuner.experiment.definition import Experiment
 from tuner.experiment.fingerprint import Fingerprint, changes, fingerprint
+from tuner.experiment.init_from import InitFrom
 from tuner.experiment.loading import Source, load_experiment
 from tuner.experiment.overrides import override
 from tuner.experiment.sampling import resolve
@@ -12,6 +13,7 @@ __all__ = [
     "Checked",
     "Experiment",
     "Fingerprint",
+    "InitFrom",
     "Source",
     "arrays_of",
     "changes",

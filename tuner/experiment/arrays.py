@@ -8,6 +8,7 @@ import numpy as np
 from tuner.data import make_splits, prepare, statistics
 from tuner.errors import InputError
 from tuner.experiment.definition import Experiment
+from tuner.experiment.init_from import load_weights
 from tuner.experiment.loading import describe, file_of
 from tuner.lanes.arrays import Arrays, Part
 from tuner.training.tasks import task_of
@@ -31,7 +32,8 @@ def arrays_of(experiment: Experiment) -> Arrays:
         return Part(train, validation, statistics(prepared, train, experiment.standardize))
 
     folds = tuple(part(fold.train, fold.validation) for fold in splits.folds)
-    return Arrays(prepared, folds, part(splits.rest, splits.test), experiment.epochs, task)
+    weights = load_weights(experiment.init_from)
+    return Arrays(prepared, folds, part(splits.rest, splits.test), experiment.epochs, task, weights)
 
 
 def _careful(data: Any) -> Any:

@@ -2,8 +2,8 @@
 
 import difflib
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -13,11 +13,13 @@ from tuner.errors import InputError, nearest
 from tuner.experiment.definition import Experiment
 from tuner.experiment.own_task import check_task
 from tuner.experiment.sampling import DRAWS, sampled
+from tuner.experiment.space import Kind, kind_of, samples_independently
 from tuner.hyperparameters import Elastic, Signature, Width, split
 from tuner.lanes.arrays import Arrays
 from tuner.lanes.placement import caps_between
 from tuner.training.lane import Recipe, apply, batch_shape
 from tuner.training.settings import FLOATS, SETTINGS, of_programs, without_effect
+from tuner.training.weights import check_fit
 
 _NEEDS_A_VALUE = (
     jax.errors.ConcretizationTypeError,
@@ -37,6 +39,10 @@ class Checked:
     distributions: what the search space draws from.
     failure: what the model raised where no draw could be built.
     unused: what the trainer is given and does not use, each with the reason.
+    kinds: how each name of ``distributions`` enters programs.
+    independent: names that some draws lack and that the sampler therefore samples independently of the others.
+    draws: what was looked at.
+    missing: numbers of the table that are filled in.
     """
 
     static: frozenset[str]
@@ -45,6 +51,10 @@ class Checked:
     distributions: Mapping[str, BaseDistribution]
     failure: Exception | None
     unused: frozenset[str] = frozenset()
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
+    independent: frozenset[str] = frozenset()
+    draws: Sequence[Mapping[str, Any]] = ()
+    missing: int = 0
 
 
 class _Reading(Mapping[str, Any]):
@@ -78,7 +88,7 @@ def check(experiment: Experiment, arrays: Arrays) -> Checked:
         InputError: the search space fails, a value breaks a rule, a name is read by nothing, or the model's output
             has the wrong shape.
     """
-    draws, distributions = sampled(experiment.search_space)
+    draws, distributions, ends, conditional = sampled(experiment.search_space)
     for draw in draws:
         arrays.check(draw)
     log = _Log()
@@ -88,6 +98,8 @@ def check(experiment: Experiment, arrays: Arrays) -> Checked:
     )
     static, failures, signatures = _trace_all([of_programs(draw) for draw in draws], watched)
     failure = failures[0] if len(failures) == len(signatures) else None
+    if experiment.init_from is not None and failure is None:
+        _check_weights(draws, _recipe(experiment, arrays, Signature(())), arrays)
     if experiment.task is not None:
         check_task(arrays, draws, lambda values: _Reading(values, log))
     unread = set() if log.all else {name for draw in draws for name in draw} - log.read - SETTINGS.keys()
@@ -98,7 +110,18 @@ def check(experiment: Experiment, arrays: Arrays) -> Checked:
     _refuse_unread(unread, log.read)
     programs = None if static else _programs(draws)
     unused = frozenset(name for draw in draws for name in without_effect(draw, arrays.spec))
-    return Checked(static, log.all, programs, distributions, failure, unused)
+    return Checked(
+        static,
+        log.all,
+        programs,
+        distributions,
+        failure,
+        unused,
+        kinds={name: kind_of(different, static) for name, different in ends.items()},
+        independent=conditional if samples_independently(experiment.sampler) else frozenset(),
+        draws=draws,
+        missing=arrays.prepared.missing,
+    )
 
 
 def notes_of(checked: Checked, trials: int | None = None) -> list[str]:
@@ -106,6 +129,13 @@ def notes_of(checked: Checked, trials: int | None = None) -> list[str]:
     notes = [_note_on_static(checked, trials)]
     if checked.unused:
         notes.append(f"given and not used by the trainer: {', '.join(sorted(checked.unused))}")
+    if checked.independent:
+        names = ", ".join(sorted(checked.independent))
+        notes.append(f"the sampler draws conditional parameters independently of the others: {names}; tpe does not")
+    if checked.missing:
+        notes.append(
+            f"missing numbers of the table: {checked.missing}, filled in by the mean of a fold's training rows"
+        )
     return [note for note in notes if note]
 
 
@@ -121,7 +151,7 @@ def _note_on_static(checked: Checked, trials: int | None) -> str | None:
 
 
 def _recipe(experiment: Experiment, arrays: Arrays, signature: Signature) -> Recipe:
-    return Recipe(experiment.model, arrays.spec, arrays.task, signature)
+    return Recipe(experiment.model, arrays.spec, arrays.task, signature, arrays.weights.frozen)
 
 
 def _trace_all(
@@ -130,8 +160,8 @@ def _trace_all(
     static: frozenset[str] = frozenset()
     failures: list[Exception] = []
     seen: set[Signature] = set()
-    for draw in draws:
-        signature = split(draw, floats=FLOATS).signature
+    for draw in draws:  # the model does not see what the trainer reads: draws that differ there alone are one
+        signature = split({name: value for name, value in draw.items() if name not in SETTINGS}).signature
         if signature in seen:
             continue
         seen.add(signature)
@@ -170,7 +200,7 @@ def _trace(draw: Mapping[str, Any], recipe: Recipe, static: frozenset[str]) -> N
     batch = batch_shape(recipe.spec, 2)
     for graph in (abstract.training, abstract.evaluation):
         outputs, _ = jax.eval_shape(
-            lambda values, inputs, graph=graph: apply(graph, values, inputs), abstract.values, batch
+            lambda values, inputs, graph=graph: apply(recipe, graph, values, inputs), abstract.values, batch
         )
         _check_shape(outputs, recipe)
 
@@ -184,6 +214,16 @@ def _check_shape(outputs: Any, recipe: Recipe) -> None:
             str(shape or type(outputs).__name__),
             f"Let its last layer have spec.outputs = {recipe.spec.outputs} units, one row an example.",
         )
+
+
+def _check_weights(draws: Iterable[Mapping[str, Any]], recipe: Recipe, arrays: Arrays) -> None:
+    """Check what lanes start from against the model at the sizes of every draw."""
+    narrow = set()
+    for draw in draws:
+        parts = split({n: v for n, v in of_programs(draw).items() if n != "batch_size"}, floats=FLOATS)
+        narrow.add(parts.signature.with_caps({path: int(parts.numbers[path]) for path in parts.signature.sizes}))
+    for signature in narrow:
+        check_fit(arrays.weights, replace(recipe, signature=signature))
 
 
 def _programs(draws: Iterable[Mapping[str, Any]]) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from tuner.data import Dataset
 from tuner.errors import InputError, nearest
+from tuner.experiment.init_from import InitFrom
 from tuner.training.lane import Model
 from tuner.training.tasks import Task
 
@@ -34,6 +35,7 @@ class Experiment:
         standardize: whether a table's columns are standardized by a fold's training rows.
         sampler: Optuna's, by object or by name: cmaes, gp, grid, random, tpe.
         pruner: Optuna's, by object or by name: asha, hyperband, median, none.
+        init_from: what every lane starts from, and what of it is not trained; by default all is drawn and trained.
         data_limit: train on this many examples, a stratified choice.
 
     Raises:
@@ -55,6 +57,7 @@ class Experiment:
     sampler: Any = "tpe"
     pruner: Any = "asha"
     data_limit: int | None = None
+    init_from: InitFrom | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
@@ -66,8 +69,10 @@ class Experiment:
             raise InputError("the metric is given by its name", self.metric, 'Give metric="accuracy", say.')
         if isinstance(self.metrics, str) or not all(isinstance(name, str) for name in self.metrics):
             raise InputError("metrics is no list of names", self.metrics, 'Give metrics=["roc_auc"], say.')
-        if self.task is not None and not isinstance(self.task, Task):
+        if not isinstance(self.task, Task | None):
             raise InputError("the task is no Task", self.task, "Give tuner.Task(losses=..., metrics=...), or none.")
+        if not isinstance(self.init_from, InitFrom | None):
+            raise InputError("init_from is no InitFrom", self.init_from, 'Give InitFrom("weights.safetensors"), say.')
         _check_whole("epochs", self.epochs, 1)
         _check_whole("split_seed", self.split_seed, 0)
         _check_folds(self.folds)

@@ -19,11 +19,14 @@ from tuner.experiment.loading import Source
 Fingerprint = dict[str, dict[str, str]]
 
 
-def fingerprint(experiment: Experiment, source: Source | None, data_digest: str) -> Fingerprint:
+def fingerprint(
+    experiment: Experiment, source: Source | None, data_digest: str, weights_digest: str = ""
+) -> Fingerprint:
     """The fingerprint in its parts, plain data: ``files`` (by path), ``fields`` (by name) and ``data``."""
     files = {} if source is None else {name: _digest(tree) for name, tree in sorted(_trees(source).items())}
     settings = {f.name: describe_field(getattr(experiment, f.name)) for f in fields(experiment) if f.name != "data"}
-    return {"files": files, "fields": settings, "data": {"digest": data_digest}}
+    weights = {} if not weights_digest else {"weights": weights_digest}
+    return {"files": files, "fields": settings, "data": {"digest": data_digest} | weights}
 
 
 def changes(before: Mapping[str, Mapping[str, str]], after: Mapping[str, Mapping[str, str]]) -> list[str]:
@@ -60,7 +63,7 @@ def _state(value: Any) -> str:
 
 def _change(part: str, name: str, old: str | None, new: str | None) -> str:
     if part == "data":
-        return "the data changed"
+        return "the data changed" if name == "digest" else "the weights of init_from changed"
     if part == "files":
         how = "is new" if old is None else "is gone" if new is None else "changed"
         return f"{name} {how}"

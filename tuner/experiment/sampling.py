@@ -1,7 +1,7 @@
 """Looking at a search space without training: seeded draws, each range's ends and every category."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
@@ -37,19 +37,30 @@ def resolve(search_space: SearchSpace, trial: Any) -> dict[str, Any]:
     return dict(returned)
 
 
-def sampled(search_space: SearchSpace) -> tuple[list[dict[str, Any]], dict[str, BaseDistribution]]:
+class Sampled(NamedTuple):
+    """What a search space showed of itself.
+
+    draws: the mappings that it returned. distributions: that it draws from, by name. ends: by name, the draws that
+    differ in it alone, and in what follows from it. conditional: names that some of the seeded draws lack.
+    """
+
+    draws: list[dict[str, Any]]
+    distributions: dict[str, BaseDistribution]
+    ends: dict[str, list[dict[str, Any]]]
+    conditional: frozenset[str]
+
+
+def sampled(search_space: SearchSpace) -> Sampled:
     """Hyperparameters to check: 20 seeded draws, then each range's ends and every category of what they asked for.
 
     An end of a range is tried beside the other values of the first draw that asked for it, so in a branch that has it.
-
-    Returns:
-        The mappings that the search space returned, and the distributions it draws from, by name.
 
     Raises:
         InputError: the search space fails for one of them.
     """
     found: list[dict[str, Any]] = []
     first: dict[str, optuna.Trial] = {}
+    ends: dict[str, list[dict[str, Any]]] = {}
     sampler = _Told(seed=0)
     study = silent_study(sampler)
 
@@ -61,6 +72,7 @@ def sampled(search_space: SearchSpace) -> tuple[list[dict[str, Any]], dict[str, 
 
     for _ in range(DRAWS):
         draw()
+    seeded = [trial.distributions.keys() for trial in study.trials]
     tried: set[str] = set()
     for _ in range(_DEPTH):
         for name in [name for name in first if name not in tried]:
@@ -70,7 +82,10 @@ def sampled(search_space: SearchSpace) -> tuple[list[dict[str, Any]], dict[str, 
                 sampler.told = {key: (distributions[key], params[key]) for key in params}
                 sampler.told[name] = (distributions[name], value)
                 draw()
-    return found, {name: trial.distributions[name] for name, trial in first.items()}
+                ends.setdefault(name, []).append(found[-1])
+    distributions = {name: trial.distributions[name] for name, trial in first.items()}
+    conditional = frozenset(name for name in distributions if any(name not in names for names in seeded))
+    return Sampled(found, distributions, ends, conditional)
 
 
 class _Told(optuna.samplers.RandomSampler):

@@ -13,6 +13,7 @@ from tuner.data import Prepared, Spec, Statistics
 from tuner.training.lane import Data, Fold
 from tuner.training.settings import check_settings
 from tuner.training.tasks import Task
+from tuner.training.weights import NO_WEIGHTS, Weights
 
 _EVALUATION_ROWS = 1024  # rows of one evaluation batch at most: bounds the memory of large validation sets
 _EVALUATION_ROWS_ON_CPU = 256  # a core's cache holds no more: an epoch of MNIST's CNN takes a fifth less time
@@ -37,6 +38,7 @@ class Arrays:
         final: all rows that are not test data, evaluated on the test rows.
         epochs: of a training.
         task: its losses and metrics.
+        weights: that lanes start from instead of drawing them.
     """
 
     prepared: Prepared
@@ -44,6 +46,7 @@ class Arrays:
     final: Part
     epochs: int
     task: Task
+    weights: Weights = NO_WEIGHTS
 
     @cached_property
     def spec(self) -> Spec:

@@ -11,6 +11,7 @@ from flax import nnx
 
 from tuner.nn.random import threefry_fold_in
 from tuner.training.lane import STREAMS, Recipe, Values, initial_values, streams_of
+from tuner.training.weights import NO_WEIGHTS, Weights, put_in
 
 _ORDER = len(STREAMS)  # folded into a lane's key for its data order; the model's streams take the numbers below
 _BATCHES = _ORDER + 1  # for what is done to its batches
@@ -28,8 +29,15 @@ class Drawn(NamedTuple):
     batch_words: np.ndarray
 
 
-def draw(recipe: Recipe, numbers: Mapping[str, float], seed: int, trial: int, folds: int) -> Drawn:
-    """Draw a trial's start.
+def draw(
+    recipe: Recipe,
+    numbers: Mapping[str, float],
+    seed: int,
+    trial: int,
+    folds: int,
+    weights: Weights = NO_WEIGHTS,
+) -> Drawn:
+    """Draw a trial's start; what there are weights for starts from these.
 
     The model is built once for all folds where its layers draw by words (those of ``tuner.nn`` do), and once a fold
     where they need JAX's keys. Both give the same numbers.
@@ -42,7 +50,7 @@ def draw(recipe: Recipe, numbers: Mapping[str, float], seed: int, trial: int, fo
     with _on_the_host():  # an accelerator would be waited for at each number
         values = _built_once(recipe, numbers, keys) if config.jax_default_prng_impl == "threefry2x32" else None
         values = _built_for_each(recipe, numbers, keys) if values is None else values
-    return Drawn(values, numbers, order_words(keys), threefry_fold_in(keys, _BATCHES))
+    return Drawn(put_in(weights, values), numbers, order_words(keys), threefry_fold_in(keys, _BATCHES))
 
 
 def _on_the_host() -> AbstractContextManager[None]:

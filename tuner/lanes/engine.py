@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Literal, NamedTuple
 
 import jax
+import numpy as np
 
 from tuner.errors import InputError
 from tuner.hyperparameters import Split, split
@@ -25,6 +26,7 @@ from tuner.lanes.store import PROGRAMS, ProgramStore
 from tuner.lanes.usage import Usage
 from tuner.training.lane import Model
 from tuner.training.settings import FLOATS, of_programs
+from tuner.training.weights import named
 
 Wait = Literal["all", "first", "none"]
 
@@ -245,14 +247,23 @@ class Engine:
         The lanes that a trial has for its folds all train on the same rows, each from a key of its own: the results
         are those of as many seeds, and the program is one that trials of these sizes had.
         """
+        population, advanced = self._refit(trial, hyperparameters, epochs or self._arrays.epochs)
+        return results_of(self._arrays, population, [trial], advanced)[trial]
+
+    def refit_weights(self, trial: int, hyperparameters: Mapping[str, Any], epochs: int) -> dict[str, np.ndarray]:
+        """The values by name of the first of the lanes that ``refit`` trains, at the caps of the hyperparameters."""
+        population, _ = self._refit(trial, hyperparameters, epochs)
+        return {name: np.asarray(leaf[0]) for name, leaf in named(population.values_of(trial)).items()}
+
+    def _refit(self, trial: int, hyperparameters: Mapping[str, Any], epochs: int) -> tuple[Population, Advanced]:
         parts = self._split(hyperparameters)
         home = self._homes.place(self._homes.asked(parts), parts, ())
         program = self._homes.program_that_fits(home, self._homes.request(home))
         population = Population(program, self._arrays, [self._arrays.final] * len(self._arrays.folds))
         population.insert(trial, self._draw(home, parts.numbers, trial))
-        for _ in range(epochs or self._arrays.epochs):
+        for _ in range(epochs):
             advanced = population.advance(population.seats[trial].chunk, [trial])
-        return results_of(self._arrays, population, [trial], advanced)[trial]
+        return population, advanced
 
     def settle(self) -> None:
         """Wait for the epochs that were started, and forget what they gave."""
@@ -279,7 +290,7 @@ class Engine:
         return split(of_programs(hyperparameters), floats=FLOATS, static=self._static)
 
     def _draw(self, home: Home, numbers: Mapping[str, float], trial: int) -> Drawn:
-        return draw(home.recipe, numbers, self._seed, trial, len(self._arrays.folds))
+        return draw(home.recipe, numbers, self._seed, trial, len(self._arrays.folds), self._arrays.weights)
 
     def _populations(self) -> list[Population]:
         populations = (seated.population for seated in self._seated.values())

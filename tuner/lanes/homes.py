@@ -230,7 +230,9 @@ class Homes:
     def _recipe(self, family: Signature, caps: Mapping[str, int]) -> Recipe:
         signature = family.with_caps(caps)
         if signature not in self._recipes:
-            self._recipes[signature] = Recipe(self._model, self._arrays.spec, self._arrays.task, signature)
+            self._recipes[signature] = Recipe(
+                self._model, self._arrays.spec, self._arrays.task, signature, self._arrays.weights.frozen
+            )
         return self._recipes[signature]
 
     def _work(self, family: Any, caps: Caps) -> float:

@@ -14,7 +14,7 @@ from tuner.lanes.orders import epoch_order
 from tuner.lanes.placement import first_free
 from tuner.lanes.program import Program
 from tuner.lanes.uses import kernel_uses
-from tuner.training.lane import Bounds, Lane, Recipe, kernels_of
+from tuner.training.lane import Bounds, Lane, Recipe, Values, kernels_of
 
 
 @dataclass
@@ -98,6 +98,13 @@ class Population:
         for trial in trials:
             self.seats[trial].epoch += 1
         return Advanced(fetched, time.perf_counter() - began)
+
+    def values_of(self, trial: int) -> Values:
+        """A trial's model values, leading axis (folds,)."""
+        seat = self.seats[trial]
+        lanes = self._lanes(seat)
+        values: Values = jax.tree.map(lambda leaf: leaf[lanes], self._chunks[seat.chunk].values)
+        return values
 
     def results_of(self, trial: int, results: Any) -> Any:
         """A trial's part of its chunk's results, leading axis (folds,)."""

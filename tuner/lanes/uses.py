@@ -53,7 +53,7 @@ class _Forward(NamedTuple):
 def _traced(recipe: Recipe) -> _Forward:
     values = recipe.abstract.values
     examples = batch_shape(recipe.spec, _ROWS)
-    traced = jax.make_jaxpr(lambda values, inputs: apply(recipe.abstract.evaluation, values, inputs)[0])(
+    traced = jax.make_jaxpr(lambda values, inputs: apply(recipe, recipe.abstract.evaluation, values, inputs)[0])(
         values, examples
     )
     leaves = jax.tree.leaves((values, examples))

@@ -40,7 +40,8 @@ class Linear(nnx.Module):
         rngs: nnx.Rngs,
     ) -> None:
         kernel = draw_kernel(key_words(rngs.params()), in_features, out_features, kernel_init, places=positions)
-        self.kernel = nnx.Param(kernel.reshape(*kernel.shape[:-3], -1, kernel.shape[-1]))
+        # the positions have an axis of their own, so that a narrow kernel is a corner of a wide one
+        self.kernel = nnx.Param(kernel if positions > 1 else kernel.reshape(*kernel.shape[:-3], *kernel.shape[-2:]))
         self.bias = nnx.Param(np.zeros(kernel.shape[-1], float_dtype())) if use_bias else None
         self.in_size = size_variable(in_features)
         self.out_size = size_variable(out_features)
@@ -48,7 +49,8 @@ class Linear(nnx.Module):
 
     def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
         """Map inputs to outputs, zero in the units past each size."""
-        y: Any = self._masked(x) @ self.kernel[...]
+        kernel: Any = self.kernel[...]
+        y: Any = self._masked(x) @ kernel.reshape(-1, kernel.shape[-1])
         if self.bias is not None:
             y = y + self.bias[...]
         return mask_units(y, self.out_size)

@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+
 from tuner.experiment import Checked, Experiment, arrays_of, check, notes_of
+from tuner.experiment.space import footprint
 from tuner.study.samplers import make_sampler
 
 
@@ -28,7 +31,11 @@ def checked_as_json(experiment: Experiment) -> dict[str, Any]:
         "outputs": arrays.spec.outputs,
         "labels": None if arrays.prepared.labels is None else [str(label) for label in arrays.prepared.labels],
         "metric": experiment.metric,
-        "search_space": {name: str(distribution) for name, distribution in checked.distributions.items()},
+        "search_space": {
+            name: described(distribution) | {"kind": checked.kinds[name]}
+            for name, distribution in checked.distributions.items()
+        },
+        "footprint": None if checked.failure else vars(footprint(checked.draws, experiment, arrays)),
         "programs": None if checked.programs is None else dict(zip(("least", "most"), checked.programs, strict=True)),
         "static": sorted(checked.static),
         "reads_all": checked.reads_all,
@@ -45,18 +52,49 @@ def checked_as_text(experiment: Experiment) -> str:
     """
     found = checked_as_json(experiment)
     rows = found["rows"]
-    width = max(map(len, ["examples", "programs", *found["search_space"]])) + 2
+    width = max(map(len, ["examples", "programs", "lanes", *found["search_space"]])) + 2
     lines = [
         f"experiment {found['experiment']}: a {found['task']}, "
         f"{experiment.epochs} epochs on {len(rows['training'])} folds",
         f"  {'rows':<{width}}{rows['training'][0]} to train on, {rows['validation'][0]} to validate (first fold), "
         f"{rows['test']} for the test",
         f"  {'examples':<{width}}shape {tuple(found['input_shape'])}, {found['outputs']} outputs",
-        *(f"  {name:<{width}}{distribution}" for name, distribution in found["search_space"].items()),
+        *_space(found["search_space"], width),
         f"  {'programs':<{width}}{_programs(found['programs'])}",
+        *([] if found["footprint"] is None else [f"  {'lanes':<{width}}{_lanes(found['footprint'])}"]),
         *(f"note: {note}" for note in found["notes"]),
     ]
     return "\n".join(lines)
+
+
+def described(distribution: BaseDistribution) -> dict[str, Any]:
+    """A distribution as plain data: its range or choices, and its scale."""
+    if isinstance(distribution, CategoricalDistribution):
+        return {"choices": list(distribution.choices), "scale": "categorical"}
+    low, high, step = (getattr(distribution, name) for name in ("low", "high", "step"))
+    scale = "log" if getattr(distribution, "log") else "linear"  # noqa: B009  both kinds of numbers have it
+    return {"low": low, "high": high, "scale": scale} | ({} if step in {None, 1} else {"step": step})
+
+
+def _space(parameters: Mapping[str, Mapping[str, Any]], width: int) -> list[str]:
+    """A line for each parameter: its range, its scale, how it enters programs."""
+    ranges = {
+        name: ", ".join(map(str, found["choices"]))
+        if "choices" in found
+        else f"{found['low']:g} to {found['high']:g}" + (f" by {found['step']:g}" if "step" in found else "")
+        for name, found in parameters.items()
+    }
+    longest = max(map(len, ranges.values()), default=0) + 2
+    return [
+        f"  {name:<{width}}{ranges[name]:<{longest}}{found['scale']:<13}{found['kind']}"
+        for name, found in parameters.items()
+    ]
+
+
+def _lanes(found: Mapping[str, int]) -> str:
+    least, most = found["least_parameters"], found["most_parameters"]
+    many = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+    return f"{many} parameters; {found['lane_bytes'] / 2**20:.2g} MiB of state a lane at the declared caps"
 
 
 def _programs(count: Mapping[str, int] | None) -> str:

@@ -7,6 +7,7 @@ from tuner.study.result import BestTrial, StudyResult, result_of
 from tuner.study.run import resume_study, run, run_study
 from tuner.study.session import Interrupted, StudyFailed
 from tuner.study.storage import without_password
+from tuner.study.trial_weights import TrialWeights
 
 __all__ = [
     "DEFAULT_STORAGE",
@@ -18,6 +19,7 @@ __all__ = [
     "Options",
     "StudyFailed",
     "StudyResult",
+    "TrialWeights",
     "all_results",
     "load_study",
     "memory_of_study",

@@ -136,7 +136,7 @@ def run_study(
             seed=options.seed,
             parallel_trials=options.parallel,
             tracking_uri=options.shown_tracking_uri,
-            fingerprint=fingerprint(experiment, source, arrays.prepared.digest),
+            fingerprint=fingerprint(experiment, source, arrays.prepared.digest, arrays.weights.digest),
             deterministic=options.deterministic,
         )
         direction = arrays.task.metrics[experiment.metric].direction

@@ -85,6 +85,7 @@ class Session:
                     sink.study_started(self._study_record(), self._finished_trials())
                 loop = self._loop(sink, interrupted)
                 outcome = loop.run()
+                sink.training_ended()
                 if outcome == "finished":
                     self._refit_best()
             except KeyboardInterrupt:

@@ -54,6 +54,10 @@ class MlflowSink:
         """Delete the trial's run."""
         self._writer.put(lambda drafts: drafts.requeued(number))
 
+    def training_ended(self) -> None:
+        """Write what waits at once."""
+        self._writer.hurry()
+
     def study_ended(
         self, outcome: StudyOutcome, metrics: Mapping[str, float], confusion: ConfusionMatrix | None = None
     ) -> None:

@@ -9,6 +9,12 @@ from tuner.tracking.records import ConfusionMatrix
 _MOST_NUMBERS = 30  # classes up to which each cell shows its count
 
 
+def get_ready() -> None:
+    """Import what drawing takes, a third of a second, before there is something to draw."""
+    import matplotlib.figure  # noqa: F401
+    import sklearn.metrics  # noqa: F401
+
+
 def confusion_figure(confusion: ConfusionMatrix) -> Any:
     """A confusion matrix as a figure of Matplotlib, each row coloured by the shares of its true class."""
     from matplotlib.figure import Figure

@@ -32,6 +32,9 @@ class Sink(Protocol):
     def trial_requeued(self, number: int) -> None:
         """A trial was stopped and will run again: what it showed goes."""
 
+    def training_ended(self) -> None:
+        """All trials have ended: what waits may be written at once, whatever it costs."""
+
     def study_ended(
         self, outcome: StudyOutcome, metrics: Mapping[str, float], confusion: ConfusionMatrix | None = None
     ) -> None:
@@ -63,6 +66,9 @@ class NullSink:
         """Nothing."""
 
     def trial_requeued(self, number: int) -> None:
+        """Nothing."""
+
+    def training_ended(self) -> None:
         """Nothing."""
 
     def study_ended(
@@ -170,6 +176,11 @@ class CompositeSink:
         """Tell all."""
         for sink in self.sinks:
             sink.trial_requeued(number)
+
+    def training_ended(self) -> None:
+        """Tell all."""
+        for sink in self.sinks:
+            sink.training_ended()
 
     def study_ended(
         self, outcome: StudyOutcome, metrics: Mapping[str, float], confusion: ConfusionMatrix | None = None

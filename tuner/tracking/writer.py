@@ -9,7 +9,7 @@ from typing import Any
 
 from tuner.tracking.client import belongs_to_one_run, connect, log
 from tuner.tracking.drafts import Drafts, Event, Step, StudyEnd, StudyStart, fold
-from tuner.tracking.pictures import confusion_figure
+from tuner.tracking.pictures import confusion_figure, get_ready
 from tuner.tracking.repair import describe_parent, open_experiment, open_parent, show_known
 from tuner.tracking.runs import STATE, TrialRuns
 from tuner.tracking.uri import password, without_credentials
@@ -107,7 +107,7 @@ class BackgroundWriter:
     def __init__(self, tracking_uri: str, flush_seconds: float) -> None:
         self._uri, self._flush_seconds = tracking_uri, flush_seconds
         self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-        self._closing = threading.Event()
+        self._closing, self._hurried = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         self._failing = False
         self.problem: str | None = None
@@ -123,9 +123,14 @@ class BackgroundWriter:
             self._thread.start()
         self._queue.put(event)
 
+    def hurry(self) -> None:
+        """Write what waits and what comes without rest from now on: nobody trains any more."""
+        self._hurried.set()
+
     def close(self, timeout: float | None) -> None:
         """Write what waits, then stop; after ``timeout`` seconds, give up on the rest."""
         self._closing.set()
+        self.hurry()
         if self._thread is None:
             return
         self._queue.put(None)
@@ -139,7 +144,7 @@ class BackgroundWriter:
         while open_:
             events = [self._queue.get()]
             if events[0] is not None:
-                self._closing.wait(pause)
+                self._hurried.wait(pause)
             with contextlib.suppress(queue.Empty):
                 while True:
                     events.append(self._queue.get_nowait())
@@ -149,6 +154,8 @@ class BackgroundWriter:
                 before = time.thread_time()
                 self._deliver(step)
                 used += time.thread_time() - before if isinstance(step, Drafts) else 0.0
+            if self._hurried.is_set() and open_:
+                get_ready()  # the best trial is being refit, and its picture comes next
             self.seconds += time.monotonic() - began
             pause = rest(self._flush_seconds, used)
 

@@ -1,7 +1,8 @@
 """One lane: one trial on one fold. Pure functions from state to state; nothing here knows that lanes are stacked."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -78,12 +79,16 @@ class Lane(NamedTuple):
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that is static of a lane: the model, what the data is, the task, the signature. Equal recipes train alike."""
+    """All that is static of a lane: the model, what the data is, the task, the signature. Equal recipes train alike.
+
+    frozen: patterns of the names of parameters that are not trained.
+    """
 
     model: Model
     spec: Spec
     task: Task
     signature: Signature
+    frozen: tuple[str, ...] = ()
 
     @property
     def number_shapes(self) -> dict[str, Any]:
@@ -144,7 +149,7 @@ def initial_values(recipe: Recipe, numbers: Mapping[str, int | float], rngs: nnx
         path: int(value) if path in sizes else jnp.asarray(value, jnp.result_type(float))
         for path, value in numbers.items()
     }
-    return _split(recipe.build(concrete, rngs))[1]
+    return _split(recipe.build(concrete, rngs), recipe)[1]
 
 
 def start(recipe: Recipe, values: Values, numbers: dict[str, Any], words: Any) -> Lane:
@@ -153,16 +158,25 @@ def start(recipe: Recipe, values: Values, numbers: dict[str, Any], words: Any) -
     return Lane(values, state, jnp.zeros((), jnp.int32), numbers, words)
 
 
-def apply(graph: Any, values: Values, inputs: Any) -> tuple[Any, Any]:
+def apply(recipe: Recipe, graph: Any, values: Values, inputs: Any) -> tuple[Any, Any]:
     """A model's outputs for a batch, and its other state after it."""
     module = nnx.merge(graph, values.parameters, values.other, copy=True)
     outputs = module(inputs)
-    return outputs, _split(module)[1].other
+    return outputs, _split(module, recipe)[1].other
 
 
 def kernels_of(parameters: Any, lanes_axes: int = 0) -> list[Any]:
-    """The parameters with two axes or more, in the order of the tree; ``lanes_axes`` of them come before those."""
-    return [leaf for leaf in jax.tree.leaves(parameters) if leaf.ndim >= 2 + lanes_axes]
+    """The parameters with two axes or more, but for biases, in the order of the tree.
+
+    ``lanes_axes`` axes come before those.
+    """
+    leaves = jax.tree_util.tree_leaves_with_path(parameters)
+    return [leaf for path, leaf in leaves if leaf.ndim >= 2 + lanes_axes and not _is_bias(path)]
+
+
+def _is_bias(path: Any) -> bool:
+    names = [key.key for key in path if isinstance(key, jax.tree_util.DictKey)]
+    return bool(names) and names[-1] == "bias"
 
 
 def train_epoch(recipe: Recipe, data: Data, fold: Fold, order: Any, bounds: Bounds, lane: Lane) -> tuple[Lane, Any]:
@@ -207,7 +221,7 @@ def evaluate(recipe: Recipe, data: Data, fold: Fold, bounds: Bounds, lane: Lane)
         rows = lax.dynamic_index_in_dim(fold.rows, index, keepdims=False)
         weights = lax.dynamic_index_in_dim(fold.weights, index, keepdims=False)
         inputs, targets = _examples(data, fold, rows)
-        outputs, _ = apply(recipe.abstract.evaluation, lane.values, inputs)
+        outputs, _ = apply(recipe, recipe.abstract.evaluation, lane.values, inputs)
         parts = merged(functions.summed, outputs, targets, fold.target_scale)
         losses = _losses(recipe, fold, hyperparameters, outputs, targets)
         parts |= {"loss": losses, "rows": jnp.ones_like(weights)}
@@ -245,7 +259,7 @@ def _train_step(recipe: Recipe, data: Data, fold: Fold, rows: Any, lane: Lane) -
         return share * losses + (1 - share) * _losses(recipe, fold, hyperparameters, outputs, neighbours(targets))
 
     def objective(parameters: Any) -> tuple[Any, tuple[Any, Any]]:
-        outputs, other = apply(recipe.abstract.training, Values(parameters, lane.values.other), inputs)
+        outputs, other = apply(recipe, recipe.abstract.training, Values(parameters, lane.values.other), inputs)
         loss = losses_of(outputs).mean()
         return loss + _penalty(hyperparameters, parameters), (other, loss)
 
@@ -286,9 +300,30 @@ def _examples(data: Data, fold: Fold, rows: Any) -> tuple[Any, Any]:
     return inputs, targets
 
 
-def _split(module: nnx.Module) -> tuple[Any, Values]:
-    graph, parameters, other = nnx.split(module, nnx.Param, ...)  # type: ignore[misc]  # Flax annotates it so
+def _split(module: nnx.Module, recipe: Recipe) -> tuple[Any, Values]:
+    trained = nnx.Param if not recipe.frozen else nnx.All(nnx.Param, lambda path, _: not is_frozen(path, recipe.frozen))
+    graph, parameters, other = nnx.split(module, trained, ...)  # type: ignore[misc]  # Flax annotates it so
     return graph, Values(parameters, other)
+
+
+def name_of(path: Iterable[Any]) -> str:
+    """The name of a value in a model: ``layers.0.kernel``."""
+    return ".".join(map(str, path))
+
+
+def is_frozen(path: Iterable[Any], patterns: Iterable[str]) -> bool:
+    """Whether a value's name fits one of these patterns (as of shells: ``convolutions.*``)."""
+    name = name_of(path)
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _keep_frozen_statistics(module: nnx.Module, recipe: Recipe) -> None:
+    """Normalizations whose parameters are all frozen use their running statistics in training too."""
+    for path, part in nnx.iter_modules(module):
+        if getattr(part, "use_running_average", None) is False:
+            names = [(*path, name) for name in ("scale", "bias") if isinstance(getattr(part, name, None), nnx.Param)]
+            if names and all(is_frozen(name, recipe.frozen) for name in names):
+                part.use_running_average = True  # type: ignore[attr-defined]
 
 
 def _abstract(recipe: Recipe) -> Abstract:
@@ -297,9 +332,11 @@ def _abstract(recipe: Recipe) -> Abstract:
     def build(numbers: Mapping[str, Any], key: Any) -> Values:
         module = recipe.build(numbers, streams_of(key))
         module.eval()
-        graphs["evaluation"], _ = _split(module)
+        graphs["evaluation"], _ = _split(module, recipe)
         module.train()
-        graphs["training"], values = _split(module)
+        if recipe.frozen:
+            _keep_frozen_statistics(module, recipe)
+        graphs["training"], values = _split(module, recipe)
         return values
 
     with shapes_only():
