@@ -9,9 +9,7 @@ the other; and which of the two the engine would choose. The lines are written t
 
 import argparse
 import json
-import statistics
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,17 +19,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the files beside this one,
 import optuna
 
 from benchmarks import commands
-from benchmarks.lanes import device
+from benchmarks.lanes import device, measure
 from tuner.experiment import Experiment, arrays_of, load_experiment, override
-from tuner.hyperparameters import split
 from tuner.lanes.arrays import Arrays
-from tuner.lanes.draws import draw
 from tuner.lanes.engine import Engine
 from tuner.lanes.layout import layout_of
-from tuner.lanes.population import Population
-from tuner.lanes.program import Program
-from tuner.training.lane import Recipe
-from tuner.training.settings import FLOATS, of_programs, setting
+from tuner.training.recipe import Recipe
+from tuner.training.settings import parts_of, setting
 
 EXPERIMENTS = (
     "digits_mlp",
@@ -95,25 +89,19 @@ def sliced(name: str, chosen: argparse.Namespace) -> Experiment:
 def hyperparameters_of(experiment: Experiment) -> dict[str, Any]:
     """The first trial that a random sampler draws."""
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    return of_programs(experiment.search_space(study.ask()))
+    return dict(experiment.search_space(study.ask()))
 
 
 def seconds_of(
     experiment: Experiment, arrays: Arrays, hyperparameters: dict[str, Any], together: int | None, chosen: Any
 ) -> float:
     """Seconds of an epoch of one trial in a program of its own sizes."""
-    parts = split(hyperparameters, floats=FLOATS)
-    caps = {path: int(parts.numbers[path]) for path in parts.signature.sizes}
-    recipe = Recipe(experiment.model, arrays.spec, arrays.task, parts.signature.with_caps(caps))
-    layout = layout_of(arrays, setting(hyperparameters, "batch_size"), 1, together=together)
-    population = Population(Program(recipe, layout), arrays, arrays.folds)
-    population.insert(0, draw(recipe, parts.numbers, 0, 0, len(arrays.folds)))
-    seconds = []
-    for _ in range(1 + chosen.epochs):
-        began = time.perf_counter()
-        population.advance(0, [0])
-        seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds[1:])
+    parts, batch_size = parts_of(hyperparameters), setting(hyperparameters, "batch_size")
+    recipe = Recipe(experiment.model, arrays.spec, arrays.task, parts.narrow)
+    seconds, _ = measure(
+        recipe, arrays, parts.numbers, layout_of(arrays, batch_size, 1, together=together), chosen.epochs
+    )
+    return seconds
 
 
 def engine_stacks(experiment: Experiment, arrays: Arrays, hyperparameters: dict[str, Any]) -> bool:

@@ -12,7 +12,7 @@ import argparse
 import json
 import statistics
 import sys
-import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,14 +24,14 @@ import jax
 from benchmarks import commands
 from benchmarks.tasks import TASKS
 from tuner.experiment import arrays_of, load_experiment
-from tuner.hyperparameters import Width, split
+from tuner.hyperparameters import Width
 from tuner.lanes.arrays import Arrays
 from tuner.lanes.draws import draw
-from tuner.lanes.layout import layout_of
+from tuner.lanes.layout import Layout, layout_of
 from tuner.lanes.population import Population
 from tuner.lanes.program import Program
-from tuner.training.lane import Recipe
-from tuner.training.settings import FLOATS
+from tuner.training.recipe import Recipe
+from tuner.training.settings import parts_of
 
 
 def main() -> None:
@@ -48,9 +48,10 @@ def main() -> None:
     task = TASKS[chosen.task]
     experiment, _ = load_experiment(str(commands.experiment_file(task.name)))
     arrays, hyperparameters = arrays_of(experiment), hyperparameters_of(chosen)
-    parts = split(hyperparameters, floats=FLOATS, static=frozenset())
+    parts = parts_of(hyperparameters)
     recipe = Recipe(experiment.model, arrays.spec, arrays.task, parts.signature)
-    one, _ = measure(recipe, replace(arrays, folds=arrays.folds[:1]), parts.numbers, chosen, 1)
+    single = replace(arrays, folds=arrays.folds[:1])
+    one, _ = measure(recipe, single, parts.numbers, layout_of(single, chosen.batch_size, 1), chosen.epochs)
     names = ("widths", "batch_size", "epochs", "together")
     heading = {"task": task.name, **{name: getattr(chosen, name) for name in names}, "device": device()}
     print("{task}, widths {widths}, batches of {batch_size}, on {device}".format(**heading))
@@ -58,7 +59,8 @@ def main() -> None:
     print(f"{'trials':>6}{'lanes':>7}{'ms an epoch':>13}{'ratio':>7}{'s to compile':>14}")
     rows = []
     for trials in chosen.trials:
-        seconds, compiling = measure(recipe, arrays, parts.numbers, chosen, trials)
+        layout = layout_of(arrays, chosen.batch_size, trials, together=chosen.together)
+        seconds, compiling = measure(recipe, arrays, parts.numbers, layout, chosen.epochs)
         lanes = trials * len(arrays.folds)
         print(f"{trials:>6}{lanes:>7}{seconds * 1e3:>13.2f}{one * lanes / seconds:>7.1f}{compiling:>14.1f}", flush=True)
         rounded = {"seconds": round(seconds, 5), "compile_seconds": round(compiling, 1)}
@@ -76,18 +78,23 @@ def hyperparameters_of(chosen: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure(
-    recipe: Recipe, arrays: Arrays, numbers: Any, chosen: argparse.Namespace, trials: int
+    recipe: Recipe, arrays: Arrays, numbers: Mapping[str, float], layout: Layout, epochs: int
 ) -> tuple[float, float]:
-    """Seconds of an epoch of a full chunk of so many trials, and seconds to compile its program."""
-    program = Program(recipe, layout_of(arrays, chosen.batch_size, trials, together=chosen.together))
+    """Seconds of an epoch of a full chunk, and seconds to compile its program.
+
+    Args:
+        recipe: what a lane is.
+        arrays: the data and its folds.
+        numbers: of every trial in the chunk.
+        layout: the program's.
+        epochs: that the median is of; one more comes before them.
+    """
+    program = Program(recipe, layout)
     population = Population(program, arrays, arrays.folds)
-    for trial in range(trials):
+    for trial in range(layout.trials):
         population.insert(trial, draw(recipe, numbers, 0, trial, len(arrays.folds)))
-    seconds = []
-    for _ in range(1 + chosen.epochs):
-        began = time.perf_counter()
-        population.advance(0, range(trials))
-        seconds.append(time.perf_counter() - began)
+    trials = range(layout.trials)
+    seconds = [population.advance(0, trials).seconds for _ in range(1 + epochs)]
     return statistics.median(seconds[1:]), program.seconds
 
 

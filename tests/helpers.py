@@ -6,7 +6,7 @@ import numpy as np
 from tuner.data import Dataset, make_splits, prepare, statistics
 from tuner.hyperparameters import split
 from tuner.lanes.arrays import Arrays, Part
-from tuner.training.lane import Recipe
+from tuner.training.recipe import Recipe
 from tuner.training.settings import FLOATS
 from tuner.training.tasks import task_of
 
@@ -26,10 +26,12 @@ class OrdersInPrograms(Arrays):
 
     @property
     def rows_to_order(self):
-        return max(len(part.train) for part in [*self.folds, self.final])
+        return max(len(part.train) for part in self._all_parts)
 
 
-def make_arrays(task="classification", *, folds=3, epochs=8, standardize=True, kind=Arrays, asked=(), **options):
+def make_arrays(
+    task="classification", *, folds=3, epochs=8, standardize=True, kind=Arrays, asked=(), rows_at_once=None, **options
+):
     prepared = prepare(make_dataset(task, **options))
     splits = make_splits(prepared, folds, 0.2, 0)
 
@@ -42,6 +44,7 @@ def make_arrays(task="classification", *, folds=3, epochs=8, standardize=True, k
         part(splits.rest, splits.test),
         epochs,
         task_of(task, asked=asked),
+        rows_at_once=rows_at_once,
     )
 
 

@@ -2,17 +2,21 @@
 
 import ast
 import contextlib
+import json
 import re
 import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from tuner import InputError, datasets, run
+from tuner.cli import app
 from tuner.experiment import load_experiment, override
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "experiments").glob("*.py"))
+FROM_WEIGHTS = ROOT / "experiments" / "mnist_from_fashion.py"
 SLICE = {"mnist": 300, "fashion": 300, "diamonds": 800, "segments": 800, "surnames": 400, "stdlib": 120}
 
 
@@ -30,7 +34,7 @@ def is_installed(file):
     return False
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", [file for file in FILES if file != FROM_WEIGHTS], ids=lambda file: file.stem)
 def test_it_runs_on_a_slice_of_its_data(file, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.chdir(tmp_path)
@@ -47,10 +51,37 @@ def test_it_runs_on_a_slice_of_its_data(file, tmp_path, monkeypatch):
     assert len(result.best.test) == 2
 
 
+def test_what_was_trained_on_clothes_goes_on_with_digits(tmp_path, monkeypatch):
+    """Both steps by the commands of the header; the clothes are digits, since only some systems have them."""
+    file = tmp_path / "steps.py"
+    file.write_text(FROM_WEIGHTS.read_text().replace("datasets.fashion_mnist", "datasets.mnist"))
+    monkeypatch.chdir(tmp_path)
+    slices = ("--set", "data.limit=300", "--set", "folds=2", "--set", "epochs=1", "--trials", "2", "--quiet", "--json")
+    runner = CliRunner()
+    steps = [runner.invoke(app, ["run", f"{file}{name}", *slices]) for name in (":pretraining", "")]
+    assert [step.exit_code for step in steps] == [0, 0], [step.output for step in steps]
+    best = json.loads(steps[1].stdout)["best"]
+    assert len(best["test"]) == 2
+    refused = runner.invoke(app, ["run", str(file), *slices, "--storage", f"sqlite:///{tmp_path}/other.db"])
+    assert refused.exit_code == 0  # the weights come from where the file says
+
+
+def test_the_settings_that_are_often_given_are_another_experiment_of_the_file():
+    untuned, _ = load_experiment(f"{ROOT / 'experiments' / 'mnist_cnn.py'}:untuned")
+    assert untuned.search_space(None) == {
+        "channels": [32, 64],
+        "optimizer": "adam",
+        "learning_rate": 1e-3,
+        "batch_size": 64,
+    }
+    assert (untuned.epochs, untuned.data) == (5, datasets.mnist)
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_its_header_says_the_command_and_the_rest_is_short(file):
     header = ast.get_docstring(ast.parse(file.read_text()))
     assert f"tuner run experiments/{file.name} --trials" in header
+    assert re.search(r"Measured on .*: .*\d", header.replace("\n", " "))
     rest = file.read_text().split('"""', 2)[2]
     assert len(rest.strip().splitlines()) <= 40
 

@@ -110,6 +110,11 @@ class Split:
     signature: Signature
     numbers: dict[str, float]
 
+    @property
+    def narrow(self) -> Signature:
+        """The signature whose caps are the sizes in use, so that nothing is masked."""
+        return self.signature.with_caps({path: int(self.numbers[path]) for path in self.signature.sizes})
+
 
 def split(
     hyperparameters: Mapping[str, Any],

@@ -188,3 +188,24 @@ def test_importing_costs_only_numpy():
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_npy_files_are_mapped_and_not_read(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (60, 4, 4, 1), np.uint8)
+    np.save(tmp_path / "images.npy", images)
+    np.save(tmp_path / "labels.npy", np.arange(60) % 3)
+    loader = datasets.npy(tmp_path / "images.npy", tmp_path / "labels.npy")
+    assert repr(loader).startswith("datasets.npy(")
+    data = loader()
+    assert isinstance(data.inputs, np.memmap)
+    prepared = prepare(loader)
+    assert np.shares_memory(prepared.inputs, data.inputs) or isinstance(prepared.inputs.base, np.memmap)
+    np.testing.assert_array_equal(prepared.inputs, images)
+    assert prepared.spec.outputs == 3
+
+
+def test_what_is_no_npy_file_says_so(tmp_path):
+    (tmp_path / "images.npy").write_text("no array")
+    np.save(tmp_path / "labels.npy", np.arange(3))
+    with pytest.raises(InputError, match=r"no \.npy file.*numpy\.save"):
+        datasets.npy(tmp_path / "images.npy", tmp_path / "labels.npy")()

@@ -81,7 +81,9 @@ def test_labels_become_sorted_indexes(given, labels):
 def test_types_of_inputs():
     images = np.zeros((6, 4, 4, 1), np.uint8)
     assert prepare(classes(images)).inputs.dtype == np.uint8
-    assert prepare(classes(images.astype(np.float32))).inputs.dtype == np.float64
+    assert prepare(classes(images.astype(np.float32))).inputs.dtype == np.float32
+    assert prepare(classes(images.astype(np.float16))).inputs.dtype == np.float64
+    assert prepare(classes(X.astype(np.float32))).inputs.dtype == np.float64
     assert prepare(classes(X.astype(np.uint8))).inputs.dtype == np.float64
     assert prepare(classes(X > 3)).inputs.dtype == np.float64
 

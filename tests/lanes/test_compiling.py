@@ -11,7 +11,7 @@ from tuner.hyperparameters import split
 from tuner.lanes import compiling
 from tuner.lanes.compiling import compiled
 from tuner.models import CNN, MLP
-from tuner.training.lane import Recipe
+from tuner.training.recipe import Recipe
 from tuner.training.settings import FLOATS
 from tuner.training.tasks import task_of
 

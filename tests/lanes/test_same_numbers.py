@@ -10,11 +10,12 @@ from tuner import Width
 from tuner import nn as elastic
 from tuner.hyperparameters import split
 from tuner.lanes import draws
+from tuner.lanes.arrays import steps
 from tuner.lanes.draws import draw, lane_words
 from tuner.lanes.engine import Engine
 from tuner.lanes.placement import Decision, Placer
 from tuner.models import MLP
-from tuner.training.lane import Recipe, initial_values, streams_of
+from tuner.training.recipe import Recipe, initial_values, streams_of
 from tuner.training.settings import FLOATS
 
 TRIAL = 7
@@ -188,7 +189,7 @@ def test_a_width_is_the_plain_width(float64):
 @pytest.mark.parametrize("model", [MLP, Normed])
 def test_fifty_steps_in_float32(cap_of_64, monkeypatch, model):
     arrays = make_arrays(epochs=9)
-    assert 50 <= arrays.epochs * arrays.steps(arrays.folds[0], 8) < 60
+    assert 50 <= arrays.epochs * steps(arrays.folds[0], 8) < 60
     wide = alone(arrays, point(learning_rate=1e-3), epochs=arrays.epochs, chunk=3, model=model)
     monkeypatch.undo()
     narrow = alone(arrays, point(learning_rate=1e-3), epochs=arrays.epochs, model=model)
@@ -253,10 +254,10 @@ def test_draws_depend_on_seed_trial_and_fold_alone(arrays):
         values = initial_values(recipe, numbers, streams_of(lane_key(0, TRIAL, fold)))
         for leaf, own in zip(parameters_of(engine, TRIAL), jax.tree.leaves(values.parameters), strict=True):
             assert np.array_equal(leaf[fold], np.asarray(own))
-    orders = population._orders(population.trials_of(0))
+    orders = population._orders(population.trials_of(0), 0)
     fresh = build(arrays, chunk=1)
     seat(fresh, TRIAL, point())
-    assert np.array_equal(orders[3:6], fresh.population_of(TRIAL)._orders([TRIAL]))
+    assert np.array_equal(orders[3:6], fresh.population_of(TRIAL)._orders([TRIAL], 0))
     assert len({order.tobytes() for order in orders[:6]}) == 6
 
 

@@ -18,7 +18,7 @@ from tuner.lanes.layout import layout_of
 from tuner.lanes.memory import Memory
 from tuner.lanes.store import ProgramStore
 from tuner.models import MLP
-from tuner.training.lane import Recipe
+from tuner.training.recipe import Recipe
 from tuner.training.settings import FLOATS
 
 MIB = 1 << 20

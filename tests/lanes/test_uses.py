@@ -13,7 +13,7 @@ from tuner.hyperparameters import split
 from tuner.lanes.uses import kernel_uses, largest_operand
 from tuner.lanes.work import multiply_adds
 from tuner.models import CNN, MLP
-from tuner.training.lane import Recipe
+from tuner.training.recipe import Recipe
 from tuner.training.tasks import task_of
 
 IMAGES = Spec((8, 6, 2), 3, "classification")

@@ -12,7 +12,8 @@ from tuner import InputError, Width
 from tuner.data import Spec
 from tuner.hyperparameters import split
 from tuner.models import CNN
-from tuner.training.lane import Bounds, Data, Fold, Recipe, initial_values, start, streams_of, train_epoch
+from tuner.training.lane import Bounds, Data, Fold, start, train_epoch
+from tuner.training.recipe import Recipe, initial_values, streams_of
 from tuner.training.settings import FLOATS
 from tuner.training.tasks import task_of
 

@@ -8,7 +8,7 @@ from tuner import Dataset, Experiment, InputError, Width, datasets, models
 from tuner.data import Spec
 from tuner.experiment import arrays_of
 from tuner.lanes.engine import Engine
-from tuner.training.lane import Recipe, streams_of
+from tuner.training.recipe import Recipe, streams_of
 
 
 def images(rng):

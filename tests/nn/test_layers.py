@@ -15,7 +15,8 @@ from tuner import nn as elastic
 from tuner.data import Spec
 from tuner.hyperparameters import split
 from tuner.nn.random import fold_in
-from tuner.training.lane import Bounds, Data, Fold, Recipe, apply, initial_values, start, streams_of, train_epoch
+from tuner.training.lane import Bounds, Data, Fold, start, train_epoch
+from tuner.training.recipe import Recipe, apply, initial_values, streams_of
 from tuner.training.settings import FLOATS, OPTIMIZERS
 from tuner.training.tasks import task_of
 

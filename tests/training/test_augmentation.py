@@ -92,7 +92,8 @@ def test_mixup_trains_on_mixed_losses(float64):
     from tests.helpers import make_arrays
     from tuner.hyperparameters import split
     from tuner.models import MLP
-    from tuner.training.lane import Bounds, Recipe, initial_values, start, streams_of, train_epoch
+    from tuner.training.lane import Bounds, start, train_epoch
+    from tuner.training.recipe import Recipe, initial_values, streams_of
     from tuner.training.settings import FLOATS
 
     arrays = make_arrays(folds=2)
@@ -103,13 +104,14 @@ def test_mixup_trains_on_mixed_losses(float64):
     values = initial_values(recipe, parts.numbers, streams_of(jax.random.key(0)))
     numbers = {path: jnp.asarray(number, jnp.float64) for path, number in parts.numbers.items()}
     lane = start(recipe, values, numbers, jnp.asarray(WORDS))
+    data = arrays.pieces.data(0)
     order = jnp.asarray(arrays.folds[0].train[:8].reshape(1, 8))
     fold = fold._replace(steps=np.int32(1))
-    after, loss = train_epoch(recipe, arrays.data, fold, order, Bounds(np.int32(1), None, np.int32(1)), lane)
+    after, loss = train_epoch(recipe, data, fold, order, Bounds(np.int32(1), None, np.int32(1)), lane)
 
     share = mixing({"mixup": 0.4}, fold_in(jnp.asarray(WORDS), 0))
     rows = order[0]
-    x, y = (arrays.data.inputs[rows] - fold.mean) / fold.scale, arrays.data.targets[rows]
+    x, y = (data.inputs[rows] - fold.mean) / fold.scale, data.targets[rows]
     mixed = share * x + (1 - share) * jnp.roll(x, 1, axis=0)
 
     def expected(parameters):

@@ -10,8 +10,9 @@ import scipy.special
 from tests.helpers import make_arrays
 from tuner.hyperparameters import Signature
 from tuner.models import MLP
-from tuner.training.lane import Recipe, _losses
+from tuner.training.lane import _losses
 from tuner.training.losses import classification_losses, next_token_losses, regression_losses
+from tuner.training.recipe import Recipe
 from tuner.training.settings import setting
 
 ROWS = 37

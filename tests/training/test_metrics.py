@@ -66,19 +66,25 @@ def mean_area(labels, scores):
     return np.mean(areas) if areas else np.nan
 
 
+def by_sklearn(labels, predicted, shares):
+    """What scikit-learn says of predicted classes and of the classes' shares, areas apart."""
+    options = {"average": "macro", "zero_division": 0}
+    return {
+        "accuracy": sklearn_metrics.accuracy_score(labels, predicted),
+        "precision": sklearn_metrics.precision_score(labels, predicted, **options),
+        "recall": sklearn_metrics.recall_score(labels, predicted, **options),
+        "f1": sklearn_metrics.f1_score(labels, predicted, **options),
+        "log_loss": sklearn_metrics.log_loss(labels, shares, labels=range(shares.shape[1])),
+    }
+
+
 @pytest.mark.parametrize("batch", [10, 37, 64])
 @pytest.mark.parametrize(("labels", "logits"), [case[1:] for case in cases(4)], ids=[case[0] for case in cases(4)])
 def test_several_classes(float64, labels, logits, batch):
     found = values(CLASSIFICATION, logits, labels, batch=batch)
     predicted = logits.argmax(1)
     shares = np.asarray(jax.nn.softmax(logits))  # SciPy rounds differently, and what is tied here is not tied there
-    options = {"average": "macro", "zero_division": 0}
-    expected = {
-        "accuracy": sklearn_metrics.accuracy_score(labels, predicted),
-        "precision": sklearn_metrics.precision_score(labels, predicted, **options),
-        "recall": sklearn_metrics.recall_score(labels, predicted, **options),
-        "f1": sklearn_metrics.f1_score(labels, predicted, **options),
-        "log_loss": sklearn_metrics.log_loss(labels, shares, labels=range(4)),
+    expected = by_sklearn(labels, predicted, shares) | {
         "roc_auc": mean_area(labels, shares),
     }
     assert set(expected) == set(CLASSIFICATION)
@@ -94,13 +100,7 @@ def test_two_classes(float64, labels, logits):
     logits = logits[:, 1:] - logits[:, :1]
     found = values(CLASSIFICATION, logits, labels)
     predicted, shares = logits[:, 0] > 0, scipy.special.expit(logits[:, 0])
-    options = {"average": "macro", "zero_division": 0}
-    expected = {
-        "accuracy": sklearn_metrics.accuracy_score(labels, predicted),
-        "precision": sklearn_metrics.precision_score(labels, predicted, **options),
-        "recall": sklearn_metrics.recall_score(labels, predicted, **options),
-        "f1": sklearn_metrics.f1_score(labels, predicted, **options),
-        "log_loss": sklearn_metrics.log_loss(labels, shares, labels=[0, 1]),
+    expected = by_sklearn(labels, predicted, np.stack([1 - shares, shares], 1)) | {
         "roc_auc": quiet(sklearn_metrics.roc_auc_score, labels, shares),
     }
     for name, number in expected.items():

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tuner.errors import InputError
 
 Columns = tuple[str, ...] | None
+_BLOCK = 4096  # rows
 
 
 def as_array(values: Any, name: str) -> NDArray[Any]:
@@ -44,11 +45,16 @@ def as_numbers(values: Any, name: str, columns: Columns = None) -> NDArray[Any]:
         raise _no_numbers(array, name, columns)
     if array.dtype.kind not in "biuf":
         raise InputError(f"{name} are no real numbers", str(array.dtype), "Encode them as numbers.")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+    if array.dtype.kind == "f" and not _are_finite(array):
         first = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
         what = "a missing value (NaN)" if np.isnan(array[first]) else "an infinite value"
         raise InputError(f"{name}: {what} in {place(first, columns)}", float(array[first]), _FILL)
     return array
+
+
+def _are_finite(array: NDArray[Any]) -> bool:
+    """Looked at block by block: a file that is mapped into memory may be larger than that."""
+    return all(np.isfinite(array[begin : begin + _BLOCK]).all() for begin in range(0, len(array), _BLOCK))
 
 
 def as_labels(values: Any, name: str) -> NDArray[Any]:

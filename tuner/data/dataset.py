@@ -89,7 +89,7 @@ class Prepared:
     """Checked data as arrays; the data's own test part, where it has one, comes last.
 
     Attributes:
-        inputs: [rows, ...], uint8 for images given so, int32 for tokens, else float64.
+        inputs: [rows, ...], uint8 or float32 for images given so, int32 for tokens, else float64.
         targets: int32 [rows], the class index; float64 [rows, outputs] for regression; int32 [rows, time] for tokens.
         labels: what class i is called, in sorted order; None where there are no classes.
         groups: [rows - own_test] or None.

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from tuner.data import packaged
 from tuner.data.dataset import Dataset
-from tuner.data.files import ArrayFile, IdxFolder, PictureFolder, TableFile, TextFile, infer_task
+from tuner.data.files import ArrayFile, IdxFolder, MappedFiles, PictureFolder, TableFile, TextFile, infer_task
 from tuner.errors import InputError
 
 experiment_folder: ContextVar[Path | None] = ContextVar("experiment_folder", default=None)
@@ -81,8 +81,7 @@ def csv(
     Raises:
         InputError: when called, if the file, a column or a cell is not as it should be.
     """
-    names = tuple(categories)
-    return TableFile("csv", Path(path), target, task, groups, _path(test), experiment_folder.get(), names)
+    return _file("csv", path, target, task, groups, test=test, names=categories)
 
 
 def parquet(
@@ -95,9 +94,7 @@ def parquet(
     categories: Sequence[str] = (),
 ) -> TableFile:
     """A Parquet file; everything as for `csv`."""
-    return TableFile(
-        "parquet", Path(path), target, task, groups, _path(test), experiment_folder.get(), tuple(categories)
-    )
+    return _file("parquet", path, target, task, groups, test=test, names=categories)
 
 
 def npz(path: str | PathLike[str], *, inputs: str = "x", targets: str = "y", task: str | None = None) -> ArrayFile:
@@ -113,6 +110,22 @@ def npz(path: str | PathLike[str], *, inputs: str = "x", targets: str = "y", tas
         InputError: when called, if there is no such file or array.
     """
     return ArrayFile(Path(path), inputs, targets, task, experiment_folder.get())
+
+
+def npy(inputs: str | PathLike[str], targets: str | PathLike[str], *, task: str | None = None) -> MappedFiles:
+    """Two NumPy .npy files, inputs [rows, ...] and targets [rows], mapped into memory when called.
+
+    Images of uint8 or float32 are never read as a whole, so they may be larger than the machine's memory.
+
+    Args:
+        inputs: a relative path is looked up beside the experiment file, then in the current folder.
+        targets: likewise.
+        task: None infers it as for `csv`.
+
+    Raises:
+        InputError: when called, if there is no such file, or it is none of NumPy's.
+    """
+    return MappedFiles(Path(inputs), Path(targets), task, experiment_folder.get())
 
 
 def arrays(
@@ -212,8 +225,18 @@ def stdlib_text(length: int = 64) -> Dataset:
     return packaged.stdlib_text(length)
 
 
-def _path(path: str | PathLike[str] | None) -> Path | None:
-    return None if path is None else Path(path)
+def _file(
+    kind: Literal["csv", "parquet"],
+    path: Any,
+    target: str,
+    task: str | None,
+    groups: str | None,
+    *,
+    test: Any,
+    names: Any,
+) -> TableFile:
+    own_test = None if test is None else Path(test)
+    return TableFile(kind, Path(path), target, task, groups, own_test, experiment_folder.get(), tuple(names))
 
 
 def _table(bunch: Any, task: str) -> Dataset:

@@ -111,6 +111,28 @@ class ArrayFile:
 
 
 @dataclass(frozen=True, repr=False)
+class MappedFiles:
+    """Inputs and targets in .npy files; calling it maps the inputs into memory, it does not read them."""
+
+    path: Path
+    targets: Path
+    task: str | None = None
+    folder: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"datasets.npy({_arguments(self, 'targets', 'task')})"
+
+    def __call__(self) -> Dataset:
+        """Maps the files.
+
+        Raises:
+            InputError: no such file, or none of NumPy's.
+        """
+        inputs, targets = (_mapped(find(path, self.folder)) for path in (self.path, self.targets))
+        return Dataset(inputs, np.asarray(targets), self.task or infer_task(targets))
+
+
+@dataclass(frozen=True, repr=False)
 class IdxFolder:
     """Images and labels of four IDX files; calling it reads them."""
 
@@ -214,6 +236,16 @@ def _read(kind: str, path: Path) -> Any:
     if kind == "csv" and not isinstance(frame.index, pd.RangeIndex):
         raise InputError("rows have more values than the header has names", str(path), "Name every column.")
     return frame.set_axis([str(name) for name in frame.columns], axis=1)
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    try:
+        mapped: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+    except (OSError, ValueError) as error:
+        raise InputError(
+            "no .npy file", str(path), f"Write it with numpy.save(path, array). It says: {error}"
+        ) from error
+    return mapped
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:

@@ -90,8 +90,8 @@ def _inputs(values: Any, name: str, columns: Columns, may_miss: bool) -> NDArray
     if array.ndim == 1:
         fix = "The example axis comes first: reshape a single column to [rows, 1]."
         raise InputError(f"{name} have one axis", f"shape {array.shape}", fix)
-    is_image = array.dtype == np.uint8 and array.ndim > 2
-    return array if is_image else array.astype(np.float64, copy=False)
+    stays = array.ndim > 2 and array.dtype in (np.uint8, np.float32)  # a large file is mapped into memory, not copied
+    return array if stays else array.astype(np.float64, copy=False)
 
 
 def _targets(data: Dataset, inputs: NDArray[Any]) -> tuple[tuple[Any, ...] | None, NDArray[Any]]:

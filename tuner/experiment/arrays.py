@@ -32,8 +32,17 @@ def arrays_of(experiment: Experiment) -> Arrays:
         return Part(train, validation, statistics(prepared, train, experiment.standardize))
 
     folds = tuple(part(fold.train, fold.validation) for fold in splits.folds)
-    weights = load_weights(experiment.init_from)
-    return Arrays(prepared, folds, part(splits.rest, splits.test), experiment.epochs, task, weights)
+    weights, final = load_weights(experiment.init_from), part(splits.rest, splits.test)
+    arrays = Arrays(prepared, folds, final, experiment.epochs, task, weights, experiment.rows_at_once)
+    _check_metrics(arrays)
+    return arrays
+
+
+def _check_metrics(arrays: Arrays) -> None:
+    needing = [name for name, metric in arrays.task.metrics.items() if metric.reduce is not None]
+    if needing and len(arrays.pieces) > 1:
+        what = f"the metric needs all rows at once, and the data comes to the device in {len(arrays.pieces)} pieces"
+        raise InputError(what, needing[0], "Take another one, or raise data.rows_at_once.")
 
 
 def _careful(data: Any) -> Any:

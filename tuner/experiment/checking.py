@@ -13,12 +13,12 @@ from tuner.errors import InputError, nearest
 from tuner.experiment.definition import Experiment
 from tuner.experiment.own_task import check_task
 from tuner.experiment.sampling import DRAWS, sampled
-from tuner.experiment.space import Kind, kind_of, samples_independently
+from tuner.experiment.space import Kind, kind_of, parts_of_lanes, samples_independently
 from tuner.hyperparameters import Elastic, Signature, Width, split
 from tuner.lanes.arrays import Arrays
 from tuner.lanes.placement import caps_between
-from tuner.training.lane import Recipe, apply, batch_shape
-from tuner.training.settings import FLOATS, SETTINGS, of_programs, without_effect
+from tuner.training.recipe import Recipe, apply, batch_shape
+from tuner.training.settings import SETTINGS, parts_of, without_effect
 from tuner.training.weights import check_fit
 
 _NEEDS_A_VALUE = (
@@ -96,7 +96,7 @@ def check(experiment: Experiment, arrays: Arrays) -> Checked:
     watched = replace(
         _recipe(experiment, arrays, Signature(())), model=lambda values, *rest: model(_Reading(values, log), *rest)
     )
-    static, failures, signatures = _trace_all([of_programs(draw) for draw in draws], watched)
+    static, failures, signatures = _trace_all(draws, watched)
     failure = failures[0] if len(failures) == len(signatures) else None
     if experiment.init_from is not None and failure is None:
         _check_weights(draws, _recipe(experiment, arrays, Signature(())), arrays)
@@ -178,7 +178,8 @@ def _static_floats(draw: Mapping[str, Any], recipe: Recipe) -> frozenset[str]:
     """The floats whose values the model needs: none, or those that fail where they alone are traced."""
     if _traces(draw, recipe, frozenset()):
         return frozenset()
-    floats = frozenset(split(draw, floats=FLOATS).numbers) - set(split(draw, floats=FLOATS).signature.sizes)
+    parts = parts_of(draw)
+    floats = frozenset(parts.numbers) - set(parts.signature.sizes)
     alone = frozenset(path for path in floats if not _traces(draw, recipe, floats - {path}))
     if not alone or not _traces(draw, recipe, alone):
         _trace(draw, recipe, floats)  # raises what the model raises even so
@@ -195,7 +196,7 @@ def _traces(draw: Mapping[str, Any], recipe: Recipe, static: frozenset[str]) -> 
 
 def _trace(draw: Mapping[str, Any], recipe: Recipe, static: frozenset[str]) -> None:
     """Build the model and pass a batch through it, in training and in evaluation, without computing anything."""
-    recipe = replace(recipe, signature=split(draw, floats=FLOATS, static=static).signature)
+    recipe = replace(recipe, signature=parts_of(draw, static).signature)
     abstract = recipe.abstract
     batch = batch_shape(recipe.spec, 2)
     for graph in (abstract.training, abstract.evaluation):
@@ -218,11 +219,7 @@ def _check_shape(outputs: Any, recipe: Recipe) -> None:
 
 def _check_weights(draws: Iterable[Mapping[str, Any]], recipe: Recipe, arrays: Arrays) -> None:
     """Check what lanes start from against the model at the sizes of every draw."""
-    narrow = set()
-    for draw in draws:
-        parts = split({n: v for n, v in of_programs(draw).items() if n != "batch_size"}, floats=FLOATS)
-        narrow.add(parts.signature.with_caps({path: int(parts.numbers[path]) for path in parts.signature.sizes}))
-    for signature in narrow:
+    for signature in {parts_of_lanes(draw).narrow for draw in draws}:
         check_fit(arrays.weights, replace(recipe, signature=signature))
 
 
@@ -231,7 +228,7 @@ def _programs(draws: Iterable[Mapping[str, Any]]) -> tuple[int, int]:
     values: dict[str, set[Any]] = {}
     sizes: dict[str, list[Width]] = {}
     for draw in draws:
-        parts = split(of_programs(draw), floats=FLOATS)
+        parts = parts_of(draw)
         for path, slot in parts.signature.leaves():
             if isinstance(slot, Elastic):
                 sizes.setdefault(path, []).append(Width(int(parts.numbers[path]), slot.cap))

@@ -9,7 +9,7 @@ from typing import Any
 from tuner.data import Dataset
 from tuner.errors import InputError, nearest
 from tuner.experiment.init_from import InitFrom
-from tuner.training.lane import Model
+from tuner.training.recipe import Model
 from tuner.training.tasks import Task
 
 SAMPLERS = ("cmaes", "gp", "grid", "random", "tpe")
@@ -37,6 +37,7 @@ class Experiment:
         pruner: Optuna's, by object or by name: asha, hyperband, median, none.
         init_from: what every lane starts from, and what of it is not trained; by default all is drawn and trained.
         data_limit: train on this many examples, a stratified choice.
+        rows_at_once: on the device; by default all where its memory allows, else as many as fit.
 
     Raises:
         InputError: a field cannot be what it is.
@@ -57,6 +58,7 @@ class Experiment:
     sampler: Any = "tpe"
     pruner: Any = "asha"
     data_limit: int | None = None
+    rows_at_once: int | None = None
     init_from: InitFrom | None = None
 
     def __post_init__(self) -> None:
@@ -74,6 +76,8 @@ class Experiment:
         if not isinstance(self.init_from, InitFrom | None):
             raise InputError("init_from is no InitFrom", self.init_from, 'Give InitFrom("weights.safetensors"), say.')
         _check_whole("epochs", self.epochs, 1)
+        if self.rows_at_once is not None:
+            _check_whole("rows_at_once", self.rows_at_once, 1)
         _check_whole("split_seed", self.split_seed, 0)
         _check_folds(self.folds)
         _check_fraction(self.test_fraction)

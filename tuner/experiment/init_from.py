@@ -2,8 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from tuner.data.datasets import experiment_folder
 from tuner.data.files import find
 from tuner.errors import InputError, nearest
+from tuner.training.recipe import fits
 from tuner.training.weights import NO_WEIGHTS, Weights
 
 
@@ -34,13 +34,13 @@ class InitFrom:
     weights: str | Path | Callable[[], Mapping[str, Any]]
     only: Sequence[str] = ("*",)
     frozen: Sequence[str] = ()
+    folder: Path | None = field(default_factory=experiment_folder.get, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        for field in ("only", "frozen"):
-            value = getattr(self, field)
+        for name in ("only", "frozen"):
+            value = getattr(self, name)
             if isinstance(value, str) or not all(isinstance(pattern, str) for pattern in value):
-                raise InputError(f"{field} is no list of patterns", value, f'Give {field}=["convolutions.*"], say.')
-        object.__setattr__(self, "folder", experiment_folder.get())
+                raise InputError(f"{name} is no list of patterns", value, f'Give {name}=["convolutions.*"], say.')
 
     def load(self) -> Weights:
         """Read the values.
@@ -50,9 +50,9 @@ class InitFrom:
         """
         arrays = {name: np.asarray(array) for name, array in self._read().items()}
         for pattern in self.only:
-            if not any(fnmatchcase(name, pattern) for name in arrays):
+            if not any(fits(name, [pattern]) for name in arrays):
                 raise InputError("only names nothing in the weights", pattern, nearest(pattern, arrays))
-        taken = {n: a for n, a in sorted(arrays.items()) if any(fnmatchcase(n, pattern) for pattern in self.only)}
+        taken = {n: a for n, a in sorted(arrays.items()) if fits(n, self.only)}
         return Weights(taken, tuple(self.frozen), _digest(taken))
 
     def _read(self) -> Mapping[str, Any]:
@@ -61,7 +61,7 @@ class InitFrom:
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
-        path = find(Path(self.weights), getattr(self, "folder", None))
+        path = find(Path(self.weights), self.folder)
         try:
             found: Mapping[str, Any] = load_file(path)
         except (OSError, SafetensorError) as error:

@@ -10,6 +10,7 @@ from tuner.experiment.definition import Experiment
 
 _FIELDS: dict[str, tuple[str, Any, str]] = {
     "data.limit": ("data_limit", int, "a whole number"),
+    "data.rows_at_once": ("rows_at_once", int, "a whole number"),
     "epochs": ("epochs", int, "a whole number"),
     "folds": ("folds", int, "a whole number"),
     "metric": ("metric", str, "a metric's name"),

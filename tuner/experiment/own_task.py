@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from tuner.errors import InputError
-from tuner.hyperparameters import Signature, split
+from tuner.hyperparameters import Signature
 from tuner.lanes.arrays import Arrays
 from tuner.training.evaluation import part_functions
-from tuner.training.settings import FLOATS, of_programs
+from tuner.training.settings import parts_of
 from tuner.training.tasks import LOSS
 
 _ROWS = 2
@@ -32,7 +32,7 @@ def check_task(
     """
     outputs = jax.ShapeDtypeStruct((_ROWS, *arrays.spec.output_shape), jnp.result_type(float))
     targets, scale = _abstract(arrays.prepared.targets), jax.ShapeDtypeStruct(arrays.target_shape, outputs.dtype)
-    kinds = [split(of_programs(draw), floats=FLOATS) for draw in draws]
+    kinds = [parts_of(draw) for draw in draws]
     for signature, numbers in {kind.signature: kind.numbers for kind in kinds}.items():
         floats = {path: jnp.asarray(number, outputs.dtype) for path, number in numbers.items()}
 

@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import optuna
 
 from tuner.experiment.definition import Experiment
-from tuner.hyperparameters import Signature, Split, split
+from tuner.hyperparameters import Split
 from tuner.lanes.arrays import Arrays
-from tuner.training.lane import Recipe, start
-from tuner.training.settings import FLOATS, of_programs
+from tuner.training.lane import start
+from tuner.training.recipe import Recipe
+from tuner.training.settings import parts_of
 
 Kind = Literal["elastic", "static", "traced", "the loop's"]
 
@@ -33,7 +34,7 @@ def kind_of(ends: Sequence[Mapping[str, Any]], static: frozenset[str]) -> Kind:
     ``static``: its values shape programs, each needs one of its own. ``elastic``: the size of a ``Width``. ``traced``:
     a number in a program. ``the loop's``: no program depends on it.
     """
-    parts = [split(of_programs(draw), floats=FLOATS, static=static) for draw in ends]
+    parts = [parts_of(draw, static) for draw in ends]
     if len({part.signature for part in parts}) > 1:
         return "static"
     sizes = {tuple(part.numbers[path] for path in part.signature.sizes) for part in parts}
@@ -65,18 +66,18 @@ def footprint(draws: Iterable[Mapping[str, Any]], experiment: Experiment, arrays
     Raises:
         Exception: whatever the model raises.
     """
-    given = [{name: value for name, value in of_programs(draw).items() if name != "batch_size"} for draw in draws]
-    parts = [split(draw, floats=FLOATS) for draw in given]
+    parts = [parts_of_lanes(draw) for draw in draws]
     by_size = sorted(parts, key=lambda part: sum(part.numbers[path] for path in part.signature.sizes))
     smallest, largest = ({part.signature: part for part in chosen}.values() for chosen in (by_size[::-1], by_size))
     whole = partial(Recipe, experiment.model, arrays.spec, arrays.task)
-    counts = [_parameters(whole(_narrow(part))) for part in (*smallest, *largest)]
+    counts = [_parameters(whole(part.narrow)) for part in (*smallest, *largest)]
     lanes = [_lane_bytes(whole(signature)) for signature in {part.signature for part in parts}]
     return Footprint(min(counts), max(counts), max(lanes))
 
 
-def _narrow(part: Split) -> Signature:
-    return part.signature.with_caps({path: int(part.numbers[path]) for path in part.signature.sizes})
+def parts_of_lanes(draw: Mapping[str, Any]) -> Split:
+    """A draw in its two parts, without the batch size, which shapes programs but no lane."""
+    return parts_of({name: value for name, value in draw.items() if name != "batch_size"})
 
 
 def _parameters(recipe: Recipe) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 
 from tuner.lanes.uses import kernel_uses
-from tuner.training.lane import Recipe
+from tuner.training.recipe import Recipe
 
 _OFTEN = 4  # times that an example meets a kernel, from which on a program's time is in its products
 

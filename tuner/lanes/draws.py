@@ -10,7 +10,7 @@ import numpy as np
 from flax import nnx
 
 from tuner.nn.random import threefry_fold_in
-from tuner.training.lane import STREAMS, Recipe, Values, initial_values, streams_of
+from tuner.training.recipe import STREAMS, Recipe, Values, initial_values, streams_of
 from tuner.training.weights import NO_WEIGHTS, Weights, put_in
 
 _ORDER = len(STREAMS)  # folded into a lane's key for its data order; the model's streams take the numbers below

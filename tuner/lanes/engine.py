@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from tuner.errors import InputError
-from tuner.hyperparameters import Split, split
+from tuner.hyperparameters import Split
 from tuner.lanes.arrays import Arrays
 from tuner.lanes.cache import use_persistent_cache
 from tuner.lanes.compaction import Compaction
@@ -24,8 +24,8 @@ from tuner.lanes.rerun import train_again
 from tuner.lanes.results import EpochResult, results_of
 from tuner.lanes.store import PROGRAMS, ProgramStore
 from tuner.lanes.usage import Usage
-from tuner.training.lane import Model
-from tuner.training.settings import FLOATS, of_programs
+from tuner.training.recipe import Model
+from tuner.training.settings import parts_of
 from tuner.training.weights import named
 
 Wait = Literal["all", "first", "none"]
@@ -239,13 +239,13 @@ class Engine:
     def refit(self, trial: int, hyperparameters: Mapping[str, Any], epochs: int | None = None) -> EpochResult:
         """Train a configuration on all rows that are not test data, evaluated on the test rows after the last epoch.
 
+        The lanes that a trial has for its folds all train on the same rows, each from a key of its own: the results
+        are those of as many seeds, and the program is one that trials of these sizes had.
+
         Args:
             trial: its number, for the draws.
             hyperparameters: of the trial.
             epochs: to train; all by default.
-
-        The lanes that a trial has for its folds all train on the same rows, each from a key of its own: the results
-        are those of as many seeds, and the program is one that trials of these sizes had.
         """
         population, advanced = self._refit(trial, hyperparameters, epochs or self._arrays.epochs)
         return results_of(self._arrays, population, [trial], advanced)[trial]
@@ -287,7 +287,7 @@ class Engine:
             self._failed[trial] = error
 
     def _split(self, hyperparameters: Mapping[str, Any]) -> Split:
-        return split(of_programs(hyperparameters), floats=FLOATS, static=self._static)
+        return parts_of(hyperparameters, self._static)
 
     def _draw(self, home: Home, numbers: Mapping[str, float], trial: int) -> Drawn:
         return draw(home.recipe, numbers, self._seed, trial, len(self._arrays.folds), self._arrays.weights)

@@ -24,7 +24,7 @@ from tuner.lanes.usage import Usage
 from tuner.lanes.uses import largest_operand
 from tuner.lanes.ways import Way, Ways
 from tuner.lanes.work import MultiplyAdds, multiply_adds
-from tuner.training.lane import Model, Recipe
+from tuner.training.recipe import Model, Recipe
 from tuner.training.settings import setting
 
 _CACHE = 1 << 20  # bytes: the second-level cache of a core

@@ -78,7 +78,7 @@ def layout_of(arrays: Arrays, batch_size: int, trials: int, *, together: int | N
         rows=arrays.rows_to_order,
         evaluation=arrays.evaluation_shape,
         uneven=arrays.uneven(batch_size),
-        data=tuple((leaf.shape, str(leaf.dtype)) for leaf in arrays.data),
+        data=tuple((leaf.shape, str(leaf.dtype)) for leaf in arrays.pieces.shapes),
         mean_shape=np.shape(statistics.mean),
         target_shape=arrays.target_shape,
         classes=len(statistics.class_weights),

@@ -8,13 +8,15 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from tuner.lanes.arrays import Arrays, Part
+from tuner.lanes.arrays import Arrays, Part, steps
 from tuner.lanes.draws import Drawn
+from tuner.lanes.layout import Layout
 from tuner.lanes.orders import epoch_order
 from tuner.lanes.placement import first_free
 from tuner.lanes.program import Program
 from tuner.lanes.uses import kernel_uses
-from tuner.training.lane import Bounds, Lane, Recipe, Values, kernels_of
+from tuner.training.lane import Bounds, Data, Lane
+from tuner.training.recipe import Recipe, Values, kernels_of
 
 
 @dataclass
@@ -37,6 +39,20 @@ class Advanced(NamedTuple):
     seconds: float
 
 
+class _Feed(NamedTuple):
+    """What lanes train on in a piece of the data.
+
+    parts: of each fold. folds: with leading axis (lanes,), on the device. train: each lane's training rows and how many
+    these are, None where the host draws their order. steps: of each fold. bounds: the loops'.
+    """
+
+    parts: Sequence[Part]
+    folds: Any
+    train: Any
+    steps: np.ndarray
+    bounds: Bounds
+
+
 class Population:
     """Trials that share a program, in as many chunks as they need.
 
@@ -51,12 +67,9 @@ class Population:
         self.seats: dict[int, Seat] = {}
         self.seconds = 0.0  # of a chunk's last epoch
         self._arrays, self._parts = arrays, parts
-        layout = program.layout
         self._chunks: dict[int, Lane] = {}
-        self._folds = program.on_device(arrays.stacked(list(parts) * layout.trials, layout.batch_size))
-        self._train = None if layout.rows is None else program.on_device(self._training_rows(layout.rows))
-        self._data = arrays.data if layout.devices == 1 else program.everywhere(arrays.data)
-        self._bounds = self._loop_bounds()
+        self._feeds = [self._feed(piece) for piece in range(len(arrays.pieces))]
+        self._data = None if len(self._feeds) > 1 else program.everywhere(arrays.pieces.data(0))
 
     @property
     def chunks(self) -> list[int]:
@@ -92,9 +105,11 @@ class Population:
         Chunks may be advanced in different threads, while trials enter and leave other chunks.
         """
         began = time.perf_counter()
-        state, orders = self._chunks[chunk], self._orders(trials)
-        self._chunks[chunk], results = self.program.advance(state, self._data, self._folds, orders, self._bounds)
-        fetched = jax.device_get(results)
+        state = self._chunks[chunk]
+        if self._data is None:
+            self._chunks[chunk], fetched = self._epoch_in_pieces(state, trials)
+        else:
+            self._chunks[chunk], fetched = self._epoch(state, self._data, trials)
         for trial in trials:
             self.seats[trial].epoch += 1
         return Advanced(fetched, time.perf_counter() - began)
@@ -123,39 +138,83 @@ class Population:
         folds = self.program.layout.folds
         return slice(seat.place * folds, (seat.place + 1) * folds)
 
-    def _orders(self, trials: Sequence[int]) -> Any:
-        """The rows of each step of the trials' next epochs, int32 (lanes, steps, batch size), on the device."""
-        if self._train is None:
-            return self.program.on_device(self._orders_from_host(trials))
-        layout = self.program.layout
+    def _epoch(self, state: Lane, data: Data, trials: Sequence[int]) -> tuple[Lane, Any]:
+        feed = self._feeds[0]
+        state, results = self.program.advance(state, data, feed.folds, self._orders(trials, 0), feed.bounds)
+        return state, jax.device_get(results)
+
+    def _epoch_in_pieces(self, state: Lane, trials: Sequence[int]) -> tuple[Lane, Any]:
+        """Train on each piece in turn, then evaluate on each, from the last one back: by the same program."""
+        losses, sums, in_turn = [], [], range(len(self._feeds))
+        for piece, data in self._arrays.pieces.in_turn(in_turn):
+            feed = self._feeds[piece]
+            bounds, orders = feed.bounds._replace(batches=np.int32(0)), self._orders(trials, piece)
+            state, results = self.program.advance(state, self.program.everywhere(data), feed.folds, orders, bounds)
+            losses.append(results["loss"])
+        for piece, data in self._arrays.pieces.in_turn(in_turn[::-1]):
+            feed = self._feeds[piece]
+            bounds = feed.bounds._replace(fewest=np.int32(0), most=None if feed.bounds.most is None else np.int32(0))
+            state, results = self.program.advance(state, self.program.everywhere(data), feed.folds, orders, bounds)
+            sums.append(results["sums"])
+        steps = np.stack([np.tile(feed.steps, self.program.layout.trials) for feed in self._feeds])
+        return state, {"loss": _mean_loss(jax.device_get(losses), steps), "sums": _added(jax.device_get(sums))}
+
+    def _feed(self, piece: int) -> "_Feed":
+        layout, arrays = self.program.layout, self._arrays
+        parts = [arrays.in_pieces(part)[piece] for part in self._parts]
+        counts = [steps(part, layout.batch_size) for part in parts]
+        most = np.int32(max(counts)) if layout.uneven else None
+        batches = max(arrays.batches(part) for part in parts)
+        return _Feed(
+            parts=parts,
+            folds=self.program.on_device(arrays.stacked(list(self._parts) * layout.trials, layout.batch_size, piece)),
+            train=None if layout.rows is None else self.program.on_device(_training_rows(parts, layout)),
+            steps=np.asarray(counts),
+            bounds=Bounds(np.int32(min(counts)), most, np.int32(batches)),
+        )
+
+    def _orders(self, trials: Sequence[int], piece: int) -> Any:
+        """The rows of each step of the trials' next epochs in a piece, int32 (lanes, steps, batch size), on the device.
+
+        A piece's order is drawn as if each were an epoch of its own.
+        """
+        layout, feed, pieces = self.program.layout, self._feeds[piece], len(self._feeds)
+        if feed.train is None:
+            return self.program.on_device(self._orders_from_host(trials, piece))
         words, epochs = np.zeros((layout.lanes, 2), np.uint32), np.zeros(layout.lanes, np.int32)
         for seat in (self.seats[trial] for trial in trials):
-            words[self._lanes(seat)], epochs[self._lanes(seat)] = seat.words, seat.epoch
-        return self.program.orders(words, epochs, *self._train)
+            words[self._lanes(seat)], epochs[self._lanes(seat)] = seat.words, seat.epoch * pieces + piece
+        return self.program.orders(words, epochs, *feed.train)
 
-    def _training_rows(self, most: int) -> tuple[np.ndarray, np.ndarray]:
-        """Each lane's training rows, int32 (lanes, most), and how many these are."""
-        trials = self.program.layout.trials
-        rows = np.stack([np.resize(part.train, most) for part in self._parts]).astype(np.int32)
-        counts = np.asarray([len(part.train) for part in self._parts], np.int32)
-        return np.tile(rows, (trials, 1)), np.tile(counts, trials)
-
-    def _orders_from_host(self, trials: Sequence[int]) -> np.ndarray:
-        layout = self.program.layout
+    def _orders_from_host(self, trials: Sequence[int], piece: int) -> np.ndarray:
+        layout, feed, pieces = self.program.layout, self._feeds[piece], len(self._feeds)
         orders = np.zeros((layout.trials, layout.folds, layout.steps, layout.batch_size), np.int32)
         for seat in (self.seats[trial] for trial in trials):
-            for fold, (part, words) in enumerate(zip(self._parts, seat.words, strict=True)):
-                steps = self._arrays.steps(part, layout.batch_size)
-                order = epoch_order(words, seat.epoch, part.train, steps, layout.batch_size)
-                orders[seat.place, fold, :steps] = order
+            for fold, (part, words, count) in enumerate(zip(feed.parts, seat.words, feed.steps, strict=True)):
+                order = epoch_order(words, seat.epoch * pieces + piece, part.train, count, layout.batch_size)
+                orders[seat.place, fold, :count] = order
         return orders.reshape(layout.lanes, layout.steps, layout.batch_size)
 
-    def _loop_bounds(self) -> Bounds:
-        batch_size = self.program.layout.batch_size
-        steps = [self._arrays.steps(part, batch_size) for part in self._parts]
-        batches = max(self._arrays.batches(part) for part in self._parts)
-        most = np.int32(max(steps)) if self.program.layout.uneven else None
-        return Bounds(np.int32(min(steps)), most, np.int32(batches))
+
+def _training_rows(parts: Sequence[Part], layout: Layout) -> tuple[np.ndarray, np.ndarray]:
+    """Each lane's training rows, int32 (lanes, most), and how many these are."""
+    rows = np.stack([np.resize(part.train, layout.rows or 0) for part in parts]).astype(np.int32)
+    counts = np.asarray([len(part.train) for part in parts], np.int32)
+    return np.tile(rows, (layout.trials, 1)), np.tile(counts, layout.trials)
+
+
+def _mean_loss(losses: Sequence[np.ndarray], steps: np.ndarray) -> np.ndarray:
+    """The mean of an epoch's batches from those of its pieces, where a piece without a step has none.
+
+    Args:
+        losses: of each piece, (lanes,).
+        steps: (pieces, lanes).
+    """
+    return np.where(steps > 0, np.stack(losses) * steps, 0).sum(0) / steps.sum(0)
+
+
+def _added(sums: Sequence[Any]) -> Any:
+    return jax.tree.map(lambda *parts: np.sum(np.stack(parts), 0), *sums)
 
 
 def _weights(recipe: Recipe, parameters: Any) -> tuple[float, float]:

@@ -19,8 +19,9 @@ from tuner.lanes.compiling import compiled
 from tuner.lanes.layout import Layout
 from tuner.lanes.memory import Memory, memory_of
 from tuner.lanes.orders import order_shapes, traced_order
-from tuner.training.lane import Bounds, Data, Fold, Lane, Recipe, Values, evaluate, start, train_epoch
+from tuner.training.lane import Bounds, Data, Fold, Lane, evaluate, start, train_epoch
 from tuner.training.optimizers import first_state, starts_as_zeros
+from tuner.training.recipe import Recipe, Values
 
 _AXIS = "lanes"
 

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from tuner.lanes.layout import Layout
 from tuner.lanes.program import Program
-from tuner.training.lane import Recipe
+from tuner.training.recipe import Recipe
 
 _PROGRAM_BYTES = 4 << 20  # what a compiled program holds on the CPU, whose back end does not say: see docs/decisions
 _DEFAULT_BYTES = 2 << 30

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 from jax.extend import core
 
-from tuner.training.lane import Recipe, apply, batch_shape, kernels_of
+from tuner.training.recipe import Recipe, apply, batch_shape, kernels_of
 
 _ROWS = 2  # of the batch that is looked at; a model that drops axes of length one would not be itself with one
 

@@ -13,7 +13,7 @@ from tuner.lanes.draws import Drawn
 from tuner.lanes.layout import Layout, evenly_spread
 from tuner.lanes.population import Population
 from tuner.lanes.program import Program
-from tuner.training.lane import Recipe
+from tuner.training.recipe import Recipe
 
 _PATIENCE = 40  # measure once a family has trained as many times what compiling and measuring the other ways costs
 _EPOCHS = 3  # of each way, after one to warm up; the fastest counts

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from tuner.lanes.uses import kernel_uses
-from tuner.training.lane import Recipe, kernels_of
+from tuner.training.recipe import Recipe, kernels_of
 
 Shapes = list[tuple[int, ...]]
 

@@ -16,7 +16,7 @@ from tuner.lanes.cache import cache_folder
 from tuner.lanes.engine import Engine
 from tuner.study.opening import experiment_reference, load_study, memory_of_study
 from tuner.study.options import DEFAULT_STORAGE
-from tuner.study.record import HISTORY
+from tuner.study.record import HISTORY, StudyMemory
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,10 @@ class TrialWeights:
         """
         from safetensors.numpy import load_file, save_file
 
-        memory = memory_of_study(self.study, self.storage)
-        trial = self._trial()
+        memory, trial = memory_of_study(self.study, self.storage), self._trial()
         file = cache_folder() / "weights" / f"{memory.key}-{trial.number}.safetensors"
         if not file.is_file():
-            found = self._trained(trial)
+            found = self._trained(trial, memory)
             file.parent.mkdir(parents=True, exist_ok=True)
             beside = file.with_suffix(f".{os.getpid()}")
             save_file({name: np.ascontiguousarray(array) for name, array in found.items()}, beside)
@@ -69,8 +68,7 @@ class TrialWeights:
         fix = f"Complete are {', '.join(str(trial.number) for trial in complete[:20])}."
         raise InputError(f"study {self.study!r} has no complete trial of this number", self.number, fix)
 
-    def _trained(self, trial: optuna.trial.FrozenTrial) -> dict[str, np.ndarray]:
-        memory = memory_of_study(self.study, self.storage)
+    def _trained(self, trial: optuna.trial.FrozenTrial, memory: StudyMemory) -> dict[str, np.ndarray]:
         experiment, _ = load_experiment(experiment_reference(self.study, memory))
         experiment = override(experiment, memory.settings)
         arrays = arrays_of(experiment)

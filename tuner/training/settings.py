@@ -1,13 +1,13 @@
 """The hyperparameters that the trainer itself reads, their defaults and what they may be."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tuner.data import Spec
 from tuner.errors import InputError, nearest
-from tuner.hyperparameters import plain
+from tuner.hyperparameters import Split, plain, split
 
 OPTIMIZERS = ("adam", "adamw", "lion", "rmsprop", "sgd")
 SCHEDULES = ("constant", "cosine", "linear", "one_cycle")
@@ -111,6 +111,16 @@ def setting(hyperparameters: Mapping[str, Any], name: str) -> Any:
 def of_programs(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
     """The hyperparameters that programs know; ``patience`` is the loop's alone, and no program depends on it."""
     return {name: value for name, value in hyperparameters.items() if name not in _FOR_THE_LOOP}
+
+
+def parts_of(hyperparameters: Mapping[str, Any], static: Iterable[str] = ()) -> Split:
+    """A trial's hyperparameters as programs see them, in their two parts.
+
+    Args:
+        hyperparameters: what the search space returned.
+        static: paths of floats that shall be static nevertheless.
+    """
+    return split(of_programs(hyperparameters), floats=FLOATS, static=static)
 
 
 def check_settings(hyperparameters: Mapping[str, Any], spec: Spec, smallest_fold: int) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import Any
 
 import jax
@@ -10,7 +9,7 @@ import numpy as np
 from flax import nnx
 
 from tuner.errors import InputError, nearest
-from tuner.training.lane import Recipe, Values, name_of
+from tuner.training.recipe import Recipe, Values, fits, name_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +72,7 @@ def check_fit(weights: Weights, recipe: Recipe) -> None:
                 what, str(array.shape), "Give the layer that width, or leave the name out with only=[...]."
             )
     for pattern in weights.frozen:
-        if not any(fnmatchcase(name, pattern) for name in shapes):
+        if not any(fits(name, [pattern]) for name in shapes):
             raise InputError("frozen names nothing in the model", pattern, nearest(pattern, shapes))
     if not jax.tree.leaves(state.parameters):
         raise InputError("init_from freezes all parameters", ", ".join(weights.frozen), "Leave some to be trained.")
