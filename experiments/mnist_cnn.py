@@ -4,6 +4,11 @@ make mnist
 tuner run experiments/mnist_cnn.py --trials 20
 tuner run experiments/mnist_cnn.py --trials 20 --set data.limit=6000    # for a small machine
 tuner run experiments/mnist_cnn.py:untuned --trials 1                   # with settings as they are often given
+
+Measured on two cores (AMD EPYC), refit included: the command for a small machine takes 180 s; the best trial's accuracy
+is 0.970 over its folds, 0.978 to 0.979 on the 10,000 test images after three refits.
+Measured on one NVIDIA H100 with all 60,000 images: 40 trials take 63 to 74 s and reach 0.993 to 0.994 on the test
+images; the settings as they are often given take 18 s and reach 0.989 to 0.990.
 """
 
 from typing import Any

@@ -4,6 +4,11 @@ make mnist
 tuner run experiments/mnist_from_fashion.py:pretraining --trials 5 --set data.limit=6000
 tuner run experiments/mnist_from_fashion.py --trials 20 --set data.limit=600
 tuner run experiments/mnist_from_fashion.py:from_nothing --trials 20 --set data.limit=600
+
+Measured on two cores (AMD EPYC), refit included: the three commands take 99, 111 and 69 s. On the 10,000 test images of
+MNIST, three refits each: 0.927 to 0.933 from Fashion's convolutions, 0.933 to 0.940 from nothing.
+Measured on one NVIDIA H100, pretrained with all 60,000 images, studies of three seeds: 0.940 to 0.942 from Fashion's
+convolutions, 0.937 to 0.940 from nothing: what is frozen helps as much as it was trained.
 """
 
 from dataclasses import replace

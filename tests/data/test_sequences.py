@@ -18,7 +18,7 @@ def test_sequences_are_filled_up_with_nan_to_the_longest_of_both_parts():
     rows, tests = ragged([3, 1, 2, 2]), ragged([5, 2])
     found = prepare(Dataset(rows, [0, 1, 0, 1], "classification", test=(tests, [0, 1])))
     assert found.inputs.shape == (6, 5, 2)
-    assert found.ragged
+    assert found.sequences
     assert not found.is_table
     for row, one in zip(found.inputs, [*rows, *tests], strict=True):
         np.testing.assert_array_equal(row[: len(one)], one)
@@ -35,6 +35,29 @@ def test_channels_are_standardized_by_the_steps_of_the_training_rows():
     plain = statistics(prepared, np.array([0, 2]), standardize=False)
     assert plain.mean == 0
     assert plain.scale == 1
+
+
+def test_sequences_of_one_length_are_a_list_and_standardized_as_all_are():
+    array = np.stack(ragged([3, 3, 3]))
+    prepared = prepare(Dataset(list(array), [0, 1, 0], "classification"))
+    assert prepared.sequences
+    np.testing.assert_array_equal(prepared.inputs, array)
+    np.testing.assert_allclose(statistics(prepared, np.arange(3), standardize=True).mean, array.mean((0, 1)))
+    images = prepare(Dataset(array, [0, 1, 0], "classification"))
+    assert statistics(images, np.arange(3), standardize=True).mean == 0
+    assert images.digest != prepared.digest
+
+
+def test_a_list_of_pictures_is_no_list_of_sequences():
+    pictures = [np.full((2, 2), value, np.uint8) for value in (0, 255, 0)]
+    prepared = prepare(Dataset(pictures, [0, 1, 0], "classification"))
+    assert not prepared.sequences
+    assert prepared.inputs.dtype == np.uint8
+
+
+def test_a_dataset_shows_its_size_and_not_its_rows():
+    assert repr(datasets.surnames()) == "Dataset(classification, 7020 rows)"
+    assert repr(datasets.mnist()) == "Dataset(classification, 60000 rows, 10000 test rows)"
 
 
 @pytest.mark.parametrize(

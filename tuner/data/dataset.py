@@ -16,7 +16,7 @@ class Dataset:
 
     Attributes:
         inputs: [rows, ...], a table ``[rows, columns]``, images ``[rows, height, width, channels]``, or a list of
-            sequences ``[time, channels]`` that differ in length.
+            sequences ``[time, channels]``; ``list(array)`` makes sequences of one array ``[rows, time, channels]``.
         targets: [rows], class labels or numbers; for regression also [rows, outputs]; tokens [rows, time] that follow
             those of the inputs for next_token.
         task: "classification", "regression" or "next_token".
@@ -42,6 +42,11 @@ class Dataset:
     vocabulary: tuple[str, ...] | None = None
     categories: tuple[tuple[int, int], ...] = ()
     impute: bool = False
+
+    def __repr__(self) -> str:
+        """Its size, not its rows."""
+        test = "" if self.test is None else f", {len(self.test[0])} test rows"
+        return f"Dataset({self.task}, {len(self.inputs)} rows{test})"
 
     def __post_init__(self) -> None:
         if self.task not in get_args(Task):
@@ -98,7 +103,7 @@ class Prepared:
         digest: SHA-256 (hexadecimal) of everything above.
         columns: names of a table's columns or None.
         vocabulary: what token i is called, or None.
-        ragged: whether examples are sequences of numbers that differ in length.
+        sequences: whether examples are sequences of numbers, NaN where one has ended.
         missing: how many numbers of a table are missing (NaN), and will be filled in.
     """
 
@@ -111,7 +116,7 @@ class Prepared:
     digest: str
     columns: tuple[str, ...] | None = None
     vocabulary: tuple[str, ...] | None = None
-    ragged: bool = False
+    sequences: bool = False
     missing: int = 0
 
     @property

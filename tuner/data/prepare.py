@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tuner.data.checks import Columns, as_array, as_labels, as_numbers, is_whole, place
 from tuner.data.dataset import Dataset, Prepared, Spec, Task
-from tuner.data.sequences import are_ragged, as_sequences, as_tokens
+from tuner.data.sequences import are_sequences, as_sequences, as_tokens
 from tuner.errors import InputError
 
 _LIMIT_SEED = 0
@@ -43,11 +43,11 @@ def prepare(dataset: object, limit: object = None) -> Prepared:
         inputs, targets = np.concatenate([inputs, test_inputs]), np.concatenate([targets, test_targets])
         own_test = len(test_inputs)
     spec = _spec(inputs, targets, labels, data)
-    digest = _digest([inputs, targets, groups], (own_test, labels, spec, data.vocabulary))
-    ragged = data.vocabulary is None and inputs.ndim == 3 and np.isnan(inputs[:, -1, 0]).any()
+    sequences = data.vocabulary is None and are_sequences(data.inputs)
+    digest = _digest([inputs, targets, groups], (own_test, labels, spec, data.vocabulary, sequences))
     missing = int(np.isnan(inputs).sum()) if data.impute else 0
     return Prepared(
-        inputs, targets, labels, groups, own_test, spec, digest, columns, data.vocabulary, bool(ragged), missing
+        inputs, targets, labels, groups, own_test, spec, digest, columns, data.vocabulary, sequences, missing
     )
 
 
@@ -76,7 +76,7 @@ def _all_inputs(data: Dataset, columns: Columns) -> tuple[NDArray[Any], NDArray[
     arrays: list[NDArray[Any]]
     if data.vocabulary is not None:
         arrays = [*as_tokens(given, names, len(data.vocabulary))]
-    elif any(are_ragged(values) for values in given):
+    elif are_sequences(data.inputs):
         arrays = [*as_sequences(given, names)]
     else:
         arrays = [_inputs(values, name, columns, data.impute) for values, name in zip(given, names, strict=True)]

@@ -13,13 +13,13 @@ NO_TOKEN = -1
 """What stands in tokens where a sequence has ended; in numbers it is NaN."""
 
 
-def are_ragged(values: Any) -> bool:
-    """Whether these are sequences that differ in length: a list, or an array of objects, of arrays [time, channels]."""
+def are_sequences(values: Any) -> bool:
+    """Whether these are sequences: a list, or an array of objects, of arrays [time, channels], but not of pictures."""
     if not isinstance(values, list | tuple) and getattr(getattr(values, "dtype", None), "kind", None) != "O":
         return False
-    if not all(getattr(value, "ndim", 0) == 2 for value in values):
+    if not len(values) or not all(getattr(value, "ndim", 0) == 2 for value in values):
         return False
-    return len({len(value) for value in values}) > 1
+    return any(getattr(value, "dtype", None) != np.uint8 for value in values)
 
 
 def as_sequences(values: Sequence[Any], names: Sequence[str]) -> list[NDArray[np.float64]]:

@@ -17,7 +17,7 @@ class Statistics:
     """How to scale an example: ``(inputs - mean) / scale``, and targets likewise.
 
     Attributes:
-        mean, scale: float64 [columns] for tables, [channels] for sequences that differ in length, [] for images and
+        mean, scale: float64 [columns] for tables, [channels] for sequences of numbers, [] for images and
             tokens.
         target_mean, target_scale: float64 [outputs], in the target's units; zeros and ones for classification.
         class_weights: float64 [classes], rows over classes times the rows of each class (as scikit-learn's "balanced"),
@@ -53,7 +53,7 @@ def statistics(prepared: Prepared, rows: Rows, standardize: bool) -> Statistics:
 
 
 def _input_statistics(prepared: Prepared, rows: Rows, *, standardize: bool) -> tuple[Floats, Floats]:
-    if prepared.ragged and standardize:
+    if prepared.sequences and standardize:
         steps = prepared.inputs[rows].reshape(-1, prepared.spec.input_shape[-1])
         return _moments(steps[~np.isnan(steps[:, 0])])
     if not prepared.is_table:
