@@ -25,6 +25,7 @@ import optuna
 
 from benchmarks import commands
 from benchmarks.lanes import device
+from tuner import Width
 from tuner.experiment import Experiment, arrays_of, load_experiment, override
 from tuner.lanes.arrays import Arrays
 from tuner.lanes.draws import draw
@@ -116,9 +117,15 @@ def sliced(name: str, chosen: argparse.Namespace) -> Experiment:
 
 
 def hyperparameters_of(experiment: Experiment) -> dict[str, Any]:
-    """The first trial that a random sampler draws."""
+    """The first trial that a random sampler draws, with widths that fill their caps: one lane alone has no mask."""
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    return dict(experiment.search_space(study.ask()))
+    return {name: _filled(value) for name, value in experiment.search_space(study.ask()).items()}
+
+
+def _filled(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_filled(each) for each in value]
+    return Width(value.size, value.size) if isinstance(value, Width) else value
 
 
 def population_of(
@@ -126,7 +133,7 @@ def population_of(
 ) -> Population:
     """One trial in a program of its own sizes."""
     parts, batch_size = parts_of(hyperparameters), setting(hyperparameters, "batch_size")
-    recipe = Recipe(experiment.model, arrays.spec, arrays.task, parts.narrow)
+    recipe = Recipe(experiment.model, arrays.spec, arrays.task, parts.signature)
     population = Population(Program(recipe, layout_of(arrays, batch_size, 1, together=together)), arrays, arrays.folds)
     population.insert(0, draw(recipe, parts.numbers, 0, 0, len(arrays.folds)))
     return population

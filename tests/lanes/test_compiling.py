@@ -10,7 +10,7 @@ from tuner.data import Spec
 from tuner.hyperparameters import split
 from tuner.lanes import compiling
 from tuner.lanes.compiling import compiled
-from tuner.models import CNN, MLP
+from tuner.models import CNN, MLP, RNN, TransformerEncoder
 from tuner.training.recipe import Recipe
 from tuner.training.settings import FLOATS
 from tuner.training.tasks import task_of
@@ -38,6 +38,23 @@ def test_dense_networks_are_compiled_as_xla_does(monkeypatch, model):
 def test_convolutions_compile_quickly(monkeypatch):
     assert options(CONVOLUTIONS, monkeypatch)["xla_cpu_use_fusion_emitters"] is False
     assert options(CONVOLUTIONS, monkeypatch, "tpu") is None
+
+
+SEQUENCES = Spec((9, 6), 3, "classification")
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_recurrent_networks_are_compiled_as_convolutions_are(monkeypatch, cell):
+    hyperparameters = {"cell": cell, "hidden": [Width(3, 8)], "batch_size": 8}
+    signature = split(hyperparameters, floats=FLOATS).signature
+    recipe = Recipe(RNN, SEQUENCES, task_of("classification"), signature)
+    assert options(recipe, monkeypatch) == options(CONVOLUTIONS, monkeypatch)
+
+
+def test_transformers_are_compiled_as_xla_does(monkeypatch):
+    signature = split({"features": Width(3, 8), "heads": Width(2, 2), "batch_size": 8}, floats=FLOATS).signature
+    recipe = Recipe(TransformerEncoder, SEQUENCES, task_of("classification"), signature)
+    assert options(recipe, monkeypatch) is None
 
 
 def test_a_gpu_tries_no_kernels(monkeypatch):

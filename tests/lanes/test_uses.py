@@ -10,7 +10,7 @@ from jax import lax
 from tuner import Width, nn
 from tuner.data import Spec
 from tuner.hyperparameters import split
-from tuner.lanes.uses import kernel_uses, largest_operand
+from tuner.lanes.uses import attends, kernel_uses, largest_operand
 from tuner.lanes.work import multiply_adds
 from tuner.models import CNN, MLP
 from tuner.training.recipe import Recipe
@@ -66,6 +66,8 @@ def test_layers_of_others_are_looked_through():
         name: use for name in ("table", "convolution", "cell", "output") for path, use in uses.items() if name in path
     }
     assert found == {"table": 1.0, "convolution": 12.0, "cell": 4.0, "output": 1.0}
+    assert attends(recipe)
+    assert not attends(recipe_of(CNN, channels=[Width(3, 8), 4], hidden=[5], dropout=0.1))
 
 
 @pytest.mark.parametrize("caps", [(8, 4), (5, 4), (8, 3), (2, 2)])

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from tuner.lanes.uses import kernel_uses
+from tuner.lanes.uses import attends, kernel_uses
 from tuner.training.recipe import Recipe
 
 _OFTEN = 4  # times that an example meets a kernel, from which on a program's time is in its products
@@ -39,7 +39,7 @@ def _options(recipe: Recipe | None) -> dict[str, Any] | None:
     backend = jax.default_backend()
     if backend == "gpu":
         return {"xla_gpu_enable_triton_gemm": False, "xla_gpu_autotune_level": 0}
-    if backend == "cpu" and recipe is not None and _uses_kernels_often(recipe):
+    if backend == "cpu" and recipe is not None and _is_in_products(recipe):
         return {
             "xla_cpu_use_fusion_emitters": False,
             "xla_backend_optimization_level": 1,
@@ -48,6 +48,9 @@ def _options(recipe: Recipe | None) -> dict[str, Any] | None:
     return None
 
 
-def _uses_kernels_often(recipe: Recipe) -> bool:
-    """Whether an example meets one of the kernels many times, as in a convolution. It depends on no cap."""
-    return max(kernel_uses(recipe), default=0) >= _OFTEN
+def _is_in_products(recipe: Recipe) -> bool:
+    """Whether a program's time is in its products, as a convolution's, and not in the loops between them.
+
+    An example meets one of the kernels many times then, and there is no attention. It depends on no cap.
+    """
+    return max(kernel_uses(recipe), default=0) >= _OFTEN and not attends(recipe)

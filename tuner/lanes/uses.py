@@ -28,9 +28,7 @@ def kernel_uses(recipe: Recipe) -> tuple[float, ...]:
     Raises:
         Exception: whatever the model raises.
     """
-    caps = dict.fromkeys(recipe.signature.caps, 2)
-    alike = replace(recipe, signature=recipe.signature.with_caps(caps)) if caps else recipe  # else built once more
-    return _traced(alike).uses
+    return _traced(_narrow(recipe)).uses
 
 
 def largest_operand(recipe: Recipe) -> float:
@@ -42,11 +40,27 @@ def largest_operand(recipe: Recipe) -> float:
     return _traced(recipe).operand
 
 
+def attends(recipe: Recipe) -> bool:
+    """Whether a product takes no kernel, but two things that depend on the example, as attention's do.
+
+    Raises:
+        Exception: whatever the model raises.
+    """
+    return _traced(_narrow(recipe)).attends
+
+
 class _Forward(NamedTuple):
-    """A forward pass: each kernel's uses, and the largest operand, numbers an example."""
+    """A forward pass: each kernel's uses, the largest operand in numbers an example, products without a kernel."""
 
     uses: tuple[float, ...]
     operand: float
+    attends: bool
+
+
+def _narrow(recipe: Recipe) -> Recipe:
+    """The same model with small caps, for what depends on none: traced once for all."""
+    caps = dict.fromkeys(recipe.signature.caps, 2)
+    return replace(recipe, signature=recipe.signature.with_caps(caps)) if caps else recipe
 
 
 @functools.lru_cache(maxsize=256)
@@ -65,15 +79,16 @@ def _traced(recipe: Recipe) -> _Forward:
     tally = _Tally([0.0] * len(kernels))
     _count(traced.jaxpr, known, 1.0, tally)
     uses = (total / _ROWS / math.prod(kernel.shape) for total, kernel in zip(tally.products, kernels, strict=True))
-    return _Forward(tuple(use or 1.0 for use in uses), tally.operand / _ROWS)
+    return _Forward(tuple(use or 1.0 for use in uses), tally.operand / _ROWS, tally.attends)
 
 
 @dataclass
 class _Tally:
-    """Multiply-adds with each kernel so far, and the numbers of the largest operand."""
+    """Multiply-adds with each kernel so far, the numbers of the largest operand, and if a product took no kernel."""
 
     products: list[float]
     operand: int = 0
+    attends: bool = False
 
 
 def _count(jaxpr: Any, kernels: Kernels, times: float, tally: _Tally) -> Kernels:
@@ -87,6 +102,7 @@ def _count(jaxpr: Any, kernels: Kernels, times: float, tally: _Tally) -> Kernels
             after = _count(inner, known, times * equation.params.get("length", 1), tally)
             kernels |= _renamed((out, after.get(var)) for out, var in zip(equation.outvars, inner.outvars, strict=True))
         elif equation.primitive.name in {"dot_general", "conv_general_dilated"}:
+            tally.attends |= all(number is None for number in taken)
             for var, number in zip(equation.invars, taken, strict=True):
                 if number is None:
                     tally.operand = max(tally.operand, math.prod(var.aval.shape))
