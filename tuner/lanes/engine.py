@@ -1,7 +1,7 @@
 """The engine: trials go in, an epoch's results of every trial come out. It alone decides which program trains what."""
 
-from collections.abc import Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import contextmanager, suppress
 from typing import Any, Literal, NamedTuple
 
@@ -13,38 +13,24 @@ from tuner.hyperparameters import Split
 from tuner.lanes.arrays import Arrays
 from tuner.lanes.cache import use_persistent_cache
 from tuner.lanes.compaction import Compaction
-from tuner.lanes.draws import Drawn, draw
+from tuner.lanes.draws import Drawn, draw, lane_words, order_words
 from tuner.lanes.flights import THREADS, WORKERS, Flights
 from tuner.lanes.homes import Home, Homes
 from tuner.lanes.memory import OutOfMemoryError, is_out_of_memory
 from tuner.lanes.placement import Asked
 from tuner.lanes.population import Advanced, Population
-from tuner.lanes.program import Program
 from tuner.lanes.rerun import train_again
 from tuner.lanes.results import EpochResult, results_of
+from tuner.lanes.scheduler import as_plain, from_plain
+from tuner.lanes.snapshots import Snapshot
 from tuner.lanes.store import PROGRAMS, ProgramStore
 from tuner.lanes.usage import Usage
+from tuner.lanes.waiting import Placed, Waiting
 from tuner.training.recipe import Model
 from tuner.training.settings import parts_of
 from tuner.training.weights import named
 
 Wait = Literal["all", "first", "none"]
-
-
-class Taken(NamedTuple):
-    """A trial that is taken on and has no home yet."""
-
-    parts: Split
-    asked: Asked
-
-
-class Placed(NamedTuple):
-    """A trial that has a home and no lanes yet, and its program."""
-
-    parts: Split
-    asked: Asked
-    home: Home
-    program: Future[Program]
 
 
 class Seated(NamedTuple):
@@ -103,30 +89,54 @@ class Engine:
             deterministic=deterministic,
             pool=WORKERS,
         )
-        self._foreseen: dict[int, Asked] = {}
-        self._taken: dict[int, Taken] = {}
-        self._placed: dict[int, Placed] = {}
-        self._drawn: dict[int, Drawn] = {}
+        self._waiting = Waiting(self._homes, self._draw)
         self._seated: dict[int, Seated] = {}
         self._failed: dict[int, Exception] = {}
+        self._first_of: dict[Hashable, int] = {}  # the first trial of each family, which stands for it in a checkpoint
         self._open: dict[Home, Population] = {}
         self._compaction = None if deterministic else Compaction(self._homes, arrays)
         self._more_to_come = True
         self._flights = Flights(lockstep=lockstep or self._homes.most_trials > 1)
 
+    def check(self, hyperparameters: Mapping[str, Any]) -> None:
+        """Check what the trainer is given.
+
+        Raises:
+            InputError: it cannot use it.
+        """
+        self._arrays.check(hyperparameters)
+
     def foresee(self, trials: Mapping[int, Mapping[str, Any]]) -> None:
         """Reckon with trials that will be added later, by number: their homes are chosen together."""
         for trial, hyperparameters in trials.items():
             with suppress(InputError):  # it will be refused when it comes
-                parts = self._split(hyperparameters)
-                self._foreseen[trial] = self._homes.asked(parts)
+                self._waiting.foresee(trial, self._split(hyperparameters))
 
-    def add(self, trial: int, hyperparameters: Mapping[str, Any]) -> None:
-        """Take a trial on."""
+    def add(self, trial: int, hyperparameters: Mapping[str, Any], snapshot: Snapshot | None = None) -> None:
+        """Take a trial on, where there is a snapshot as it was then.
+
+        Raises:
+            DoesNotFit: the snapshot is of another model or program. The trial is not taken on.
+        """
         parts = self._split(hyperparameters)
-        self._taken[trial] = Taken(parts, self._homes.asked(parts))
-        self._foreseen.pop(trial, None)
+        if snapshot is None:
+            self._waiting.add(trial, parts)
+        else:
+            self._waiting.resume(trial, parts, snapshot)
+        self._first_of.setdefault(parts.signature, trial)
         self._more_to_come = True
+
+    def snapshot(self, trial: int) -> Snapshot | None:
+        """A trial as it is; one with lanes must not be training. None where it has failed."""
+        if trial in self._seated:
+            return self._seated[trial].population.snapshot(trial)
+        if trial not in self._waiting.placed:
+            return None
+        if (kept := self._waiting.placed[trial].snapshot) is not None:
+            return kept
+        home = self._waiting.placed[trial].home
+        layout = self._homes.layout_of(home)
+        return Snapshot(home.recipe.signature.caps, layout.trials, layout.together, layout.devices)
 
     def no_more(self) -> None:
         """No trial will be added: those that are left may be moved together."""
@@ -137,18 +147,9 @@ class Engine:
 
         While others train, what the trials start with is drawn too.
         """
-        for trial, (parts, asked) in list(self._taken.items()):
-            del self._taken[trial]
-            waiting = [other.asked for known in (self._placed, self._taken) for other in known.values()]
-            waiting += self._foreseen.values()
-            with self._failing(trial):
-                home = self._homes.place(asked, parts, waiting)
-                self._placed[trial] = Placed(parts, asked, home, self._homes.request(home))
+        self._waiting.place()
         if self.is_training:  # else programs are waited for, which need the interpreter to be traced
-            for trial, placed in list(self._placed.items()):
-                if trial not in self._drawn:
-                    with self._failing(trial):
-                        self._drawn[trial] = self._draw(placed.home, placed.parts.numbers, trial)
+            self._waiting.draw_ahead()
 
     def seat(self, until: Wait = "all") -> dict[int, Exception]:
         """Give trials that were taken on their lanes, in the order in which they came, as long as there are slots.
@@ -162,17 +163,28 @@ class Engine:
         self._homes.adopt_ways()
         self.place()
         if until == "first":
-            wait([placed.program for placed in self._placed.values()], return_when=FIRST_COMPLETED)
-        for trial, placed in list(self._placed.items()):
+            wait([placed.program for placed in self._waiting.placed.values()], return_when=FIRST_COMPLETED)
+        for trial, placed in list(self._waiting.placed.items()):
             if len(self._seated) >= self._slots:
                 break
             if until == "all" or placed.program.done():
                 with self._failing(trial):
                     self._seat(trial, placed)
-        if not (self._more_to_come or self._placed or self.is_training):
+        if not (self._more_to_come or self._waiting.placed or self.is_training):
             self._compact()
-        failed, self._failed = self._failed, {}
+        failed, self._failed, self._waiting.failed = self._failed | self._waiting.failed, {}, {}
         return failed
+
+    @property
+    def scheduler(self) -> dict[str, Any]:
+        """What placing has led to, as plain data, and the numbers of the trials that are foreseen."""
+        return as_plain(self._homes.memory, self._first_of) | {"foreseen": self._waiting.foreseen}
+
+    def remember(self, scheduler: Mapping[str, Any], hyperparameters_of: Callable[[int], Mapping[str, Any]]) -> None:
+        """Go on placing as the engine whose ``scheduler`` this was, but for what it foresaw."""
+        memory, first_of = from_plain(scheduler, lambda trial: self._split(hyperparameters_of(trial)).signature)
+        self._first_of |= first_of
+        self._homes.remember(memory)
 
     @property
     def seated(self) -> set[int]:
@@ -187,6 +199,11 @@ class Engine:
     def is_training(self) -> bool:
         """Whether epochs were started that are not collected yet."""
         return bool(self._flights)
+
+    @property
+    def training(self) -> set[int]:
+        """The trials whose epoch was started and is not collected yet."""
+        return self._flights.trials
 
     @property
     def has_landed(self) -> bool:
@@ -222,15 +239,15 @@ class Engine:
             population = self._seated[trial].population
             self._homes.ended(population.seats[trial].epoch)
             self._leave(trial)
-        for held in (self._taken, self._placed, self._drawn):
-            held.pop(trial, None)
+        self._waiting.remove(trial)
 
     def placement_of(self, trial: int) -> dict[str, Any] | None:
         """The program that trains a trial, as plain data; None as long as it has none."""
         if trial in self._seated:
             home, layout = self._seated[trial].home, self._seated[trial].population.program.layout
             return home.placement | {"chunk": layout.trials, "lanes_together": layout.together}
-        return self._placed[trial].home.placement if trial in self._placed else None
+        placed = self._waiting.placed.get(trial)
+        return None if placed is None else placed.home.placement
 
     def population_of(self, trial: int) -> Population:
         """The population that a trial has lanes in."""
@@ -272,9 +289,8 @@ class Engine:
     def close(self) -> None:
         """Let go of what runs, and of programs that nobody waits for any more."""
         self.settle()
-        for placed in self._placed.values():
-            placed.program.cancel()
-        for held in (self._foreseen, self._taken, self._placed, self._drawn, self._seated, self._failed, self._open):
+        self._waiting.clear()
+        for held in (self._seated, self._failed, self._open):
             held.clear()
 
     @contextmanager
@@ -283,7 +299,7 @@ class Engine:
         try:
             yield
         except Exception as error:  # noqa: BLE001
-            self._placed.pop(trial, None)
+            self._waiting.remove(trial)
             self._failed[trial] = error
 
     def _split(self, hyperparameters: Mapping[str, Any]) -> Split:
@@ -304,10 +320,13 @@ class Engine:
         if population is None or population.program is not program:
             population = self._open[placed.home] = Population(program, self._arrays, self._arrays.folds)
             self._homes.runs(placed.home, program)
-        drawn = self._drawn.pop(trial, None)
-        population.insert(trial, drawn or self._draw(placed.home, placed.parts.numbers, trial))
+        if placed.snapshot is None:
+            population.insert(trial, self._waiting.drawn(trial))
+        else:
+            words = order_words(lane_words(self._seed, trial, len(self._arrays.folds)))
+            population.restore(trial, placed.parts.numbers, words, placed.snapshot)
         self._seated[trial] = Seated(placed.asked, placed.home, population)
-        del self._placed[trial]
+        self._waiting.remove(trial)
 
     def _compact(self) -> None:
         moved = {} if self._compaction is None else self._compaction.moved(self._open)

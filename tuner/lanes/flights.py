@@ -49,6 +49,11 @@ class Flights:
                 )
 
     @property
+    def trials(self) -> set[int]:
+        """The trials that are in them."""
+        return {trial for flight in self._flights for trial in flight.trials}
+
+    @property
     def have_landed(self) -> bool:
         """Whether there is something to collect without waiting: all of them in lockstep, else any."""
         landed = [flight.advanced.done() for flight in self._flights]

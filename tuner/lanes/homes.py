@@ -15,10 +15,12 @@ from tuner.lanes.costs import ON_ACCELERATOR, ON_CPU, Caps, Costs, places
 from tuner.lanes.draws import Drawn
 from tuner.lanes.layout import Layout, evenly_spread, layout_of
 from tuner.lanes.memory import OutOfMemoryError, device_bytes, is_out_of_memory
-from tuner.lanes.placement import Asked, Placer
+from tuner.lanes.placement import Asked, Placer, PlacerMemory
 from tuner.lanes.population import Population
-from tuner.lanes.program import Program
+from tuner.lanes.program import Program, lane_shapes
 from tuner.lanes.remembered import Known, Remembered
+from tuner.lanes.sites import covers
+from tuner.lanes.snapshots import DoesNotFit, Snapshot, as_lanes
 from tuner.lanes.store import ProgramStore
 from tuner.lanes.usage import Usage
 from tuner.lanes.uses import largest_operand
@@ -126,6 +128,44 @@ class Homes:
             self._layouts[home] = self._layout(trial.family, home)
             self._usage.compiled.append(home.placement | {"reason": decision.reason})
         return home
+
+    def reopen(self, trial: Asked, parts: Split, snapshot: Snapshot) -> tuple[Home, Future[Program]]:
+        """The home that a trial had before the study was resumed, and its program of that time.
+
+        Raises:
+            DoesNotFit: no program of these caps can train the trial, or the lanes are of another model.
+        """
+        declared = parts.signature.caps
+        if snapshot.caps.keys() != declared.keys():
+            raise DoesNotFit(f"caps of {', '.join(snapshot.caps)}")
+        caps = tuple(snapshot.caps[path] for path in declared)
+        if not (covers(caps, trial.sizes) and covers(trial.declared, caps)):
+            raise DoesNotFit(f"caps {caps} for the sizes {trial.sizes}")
+        home = self._home(trial.family, caps, parts)
+        if snapshot.lanes:
+            as_lanes(snapshot.lanes, lane_shapes(home.recipe, len(self._arrays.folds)))
+        self._placer.opened[trial.family].add(caps)
+        if home not in self._layouts:
+            self._families[home] = trial.family
+            self._layouts[home] = self._layout(trial.family, home)
+            self._usage.compiled.append(home.placement | {"reason": "a trial goes on in it"})
+        layout = self._layouts[home]
+        if snapshot.devices == layout.devices:
+            layout = replace(layout, trials=snapshot.trials, together=snapshot.together)
+        return home, self._store.request(home.recipe, layout)
+
+    def layout_of(self, home: Home) -> Layout:
+        """The layout of a home's program."""
+        return self._layouts[home]
+
+    @property
+    def memory(self) -> PlacerMemory:
+        """What placing trials has led to so far."""
+        return self._placer.memory
+
+    def remember(self, memory: PlacerMemory) -> None:
+        """Go on placing from there."""
+        self._placer.remember(memory)
 
     def request(self, home: Home) -> Future[Program]:
         """The program of a home, at once or when it is compiled."""

@@ -164,6 +164,27 @@ def _tax(caps: Caps, opened: Collection[Caps], demand: Mapping[Caps, float], pri
     return sum(seconds for seconds in lost if seconds > 0)
 
 
+class FamilyMemory(NamedTuple):
+    """What a placer remembers of a family.
+
+    opened: its programs. trained: epochs by tight caps, in the order in which these came. looked, planned: epochs
+    trained when the plan was made, and the plan.
+    """
+
+    opened: list[Caps]
+    trained: list[tuple[Caps, int]]
+    looked: int = 0
+    planned: list[Caps] | None = None
+
+
+class PlacerMemory(NamedTuple):
+    """All that a placer remembers: epochs trained by the trials that ended, how many these are, and each family's."""
+
+    epochs: float
+    trials: int
+    families: dict[Family, FamilyMemory]
+
+
 class Placer:
     """Places the trials of a study one after the other; what it remembers is plain data.
 
@@ -206,6 +227,24 @@ class Placer:
         decision = _decide(trial.tight, planned, opened, demand, prices)
         opened.add(decision.caps)
         return decision
+
+    @property
+    def memory(self) -> PlacerMemory:
+        """What it remembers, for ``remember``."""
+        families = {}
+        for family, opened in self.opened.items():
+            looked, planned = self._plans.get(family, (0, None))
+            in_order = None if planned is None else sorted(planned)
+            families[family] = FamilyMemory(sorted(opened), list(self.trained[family].items()), looked, in_order)
+        return PlacerMemory(self._epochs, self._trials, families)
+
+    def remember(self, memory: PlacerMemory) -> None:
+        """Go on as the placer whose memory this was."""
+        self._epochs, self._trials = memory.epochs, memory.trials
+        for family, (opened, trained, looked, planned) in memory.families.items():
+            self.opened[family], self.trained[family] = set(opened), Counter(dict(trained))
+            if planned is not None:
+                self._plans[family] = looked, frozenset(planned)
 
     def ran(self, trial: Asked, epochs: int = 1) -> None:
         """A trial was trained for so many epochs."""

@@ -14,6 +14,7 @@ from tuner.lanes.layout import Layout
 from tuner.lanes.orders import epoch_order
 from tuner.lanes.placement import first_free
 from tuner.lanes.program import Program
+from tuner.lanes.snapshots import Snapshot, on_the_host
 from tuner.lanes.uses import kernel_uses
 from tuner.training.lane import Bounds, Data, Lane
 from tuner.training.recipe import Recipe, Values, kernels_of
@@ -84,6 +85,35 @@ class Population:
         """Start a trial in the first free place."""
         seat = Seat(0, 0, drawn.numbers, drawn.words, *_weights(self.program.recipe, drawn.values.parameters))
         self._place(trial, seat, self.program.first_lanes(drawn.values, drawn.numbers, drawn.batch_words))
+
+    def restore(self, trial: int, numbers: Mapping[str, float], words: np.ndarray, snapshot: Snapshot) -> None:
+        """Go on with a trial in the first free place.
+
+        Args:
+            trial: its number.
+            numbers: of its hyperparameters, by path.
+            words: that its data orders are drawn from, uint32 (folds, 2).
+            snapshot: with lanes.
+
+        Raises:
+            DoesNotFit: the lanes are none of this program.
+        """
+        seat = Seat(0, 0, numbers, words, *snapshot.weights, epoch=snapshot.epoch)
+        self._place(trial, seat, self.program.lanes_from(snapshot.lanes))
+
+    def snapshot(self, trial: int) -> Snapshot:
+        """A trial as it is, on the host. It may not be training."""
+        seat, layout = self.seats[trial], self.program.layout
+        lanes = self._lanes(seat)
+        return Snapshot(
+            caps=self.program.recipe.signature.caps,
+            trials=layout.trials,
+            together=layout.together,
+            devices=layout.devices,
+            epoch=seat.epoch,
+            weights=(seat.weights, seat.weights_in_use),
+            lanes=on_the_host(jax.tree.map(lambda leaf: leaf[lanes], self._chunks[seat.chunk])),
+        )
 
     def moved_to(self, program: Program) -> "Population":
         """These trials, as far as they are, in another program of the same recipe. This population ends."""

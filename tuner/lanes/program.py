@@ -19,6 +19,7 @@ from tuner.lanes.compiling import compiled
 from tuner.lanes.layout import Layout
 from tuner.lanes.memory import Memory, memory_of
 from tuner.lanes.orders import order_shapes, traced_order
+from tuner.lanes.snapshots import as_lanes
 from tuner.training.lane import Bounds, Data, Fold, Lane, evaluate, start, train_epoch
 from tuner.training.optimizers import first_state, starts_as_zeros
 from tuner.training.recipe import Recipe, Values
@@ -78,6 +79,14 @@ class Program:
         if not starts_as_zeros(hyperparameters):
             state = jax.vmap(partial(first_state, hyperparameters))(values.parameters)
         return lanes._replace(values=values, optimizer=state, numbers=typed, words=words)
+
+    def lanes_from(self, arrays: Mapping[str, np.ndarray]) -> Lane:
+        """A trial's lanes as they were stored.
+
+        Raises:
+            DoesNotFit: they are none of this program.
+        """
+        return as_lanes(arrays, _stacked(self._empty_lane, self.layout.folds))
 
     def insert(self, chunk: Lane | None, place: int, lanes: Lane) -> Lane:
         """Put a trial's lanes into a place of the chunk; ``chunk`` is used up.
@@ -181,6 +190,12 @@ def advance_shapes(recipe: Recipe, layout: Layout) -> tuple[Any, ...]:
     data = Data(*(jax.ShapeDtypeStruct(shape, jnp.dtype(kind)) for shape, kind in layout.data))
     bounds = Bounds(scalar, scalar if layout.uneven else None, scalar)
     return _stacked(_lane_shapes(recipe), lanes), data, folds, orders, bounds
+
+
+def lane_shapes(recipe: Recipe, count: int) -> Lane:
+    """Shapes and types of so many lanes, leading axis (count,)."""
+    shapes: Lane = _stacked(_lane_shapes(recipe), count)
+    return shapes
 
 
 def insert_shapes(recipe: Recipe, layout: Layout) -> tuple[Any, ...]:
