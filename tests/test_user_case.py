@@ -99,7 +99,17 @@ def test_classification(folder, capsys, monkeypatch):
     assert best["resolved"] == best["hyperparameters"]
     assert re.fullmatch(r"[0-9a-f]{32}", best["mlflow_run_id"])
     cost = result["cost"]
-    phases = ("startup", "compile_wait", "device_wait", "sampling", "placing", "ask_tell", "tracking_wait", "other")
+    phases = (
+        "startup",
+        "compile_wait",
+        "device_wait",
+        "sampling",
+        "placing",
+        "ask_tell",
+        "tracking_wait",
+        "checkpoint_wait",
+        "other",
+    )
     assert sum(cost[phase] for phase in phases) == pytest.approx(cost["wall_seconds"])
     assert 1 <= cost["programs"] <= 3
     assert 0 < cost["occupancy"] <= 1

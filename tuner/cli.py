@@ -29,6 +29,18 @@ set_option = click.option(
 timeout_option = click.option("--timeout", type=float, metavar="SECONDS", help="Ask for no further trial after it.")
 changed_option = click.option("--allow-changed", is_flag=True, help="Go on although the experiment changed.")
 
+every_option = click.option(
+    "--checkpoint-every",
+    type=float,
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="From one checkpoint of half-trained trials to the next; 0 keeps none.",
+)
+dir_option = click.option(
+    "--checkpoint-dir", metavar="FOLDER", help="Where checkpoints are; beside an SQLite database by default."
+)
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tuner")
@@ -48,6 +60,8 @@ def app() -> None:
 @set_option
 @click.option("--deterministic", is_flag=True, help="Decide nothing by measured times, so that a study is repeatable.")
 @changed_option
+@every_option
+@dir_option
 @quiet_option
 @json_option
 def run(  # noqa: PLR0913  a command takes what its options are
@@ -63,6 +77,8 @@ def run(  # noqa: PLR0913  a command takes what its options are
     settings: tuple[str, ...],
     deterministic: bool,
     allow_changed: bool,
+    checkpoint_every: float,
+    checkpoint_dir: str | None,
     quiet: bool,
     as_json: bool,
 ) -> str:
@@ -79,6 +95,8 @@ def run(  # noqa: PLR0913  a command takes what its options are
         seed=seed,
         deterministic=deterministic,
         allow_changed=allow_changed,
+        checkpoint_every=checkpoint_every,
+        checkpoint_dir=checkpoint_dir,
     )
     options.check()
     _quieten()
@@ -95,9 +113,11 @@ def run(  # noqa: PLR0913  a command takes what its options are
 @storage_option
 @click.option("--tracking-uri", metavar="URI", help="MLflow's store or server; the study's own by default.")
 @changed_option
+@every_option
+@dir_option
 @quiet_option
 @json_option
-def resume(
+def resume(  # noqa: PLR0913
     study: str,
     *,
     trials: int,
@@ -105,6 +125,8 @@ def resume(
     storage: str,
     tracking_uri: str | None,
     allow_changed: bool,
+    checkpoint_every: float,
+    checkpoint_dir: str | None,
     quiet: bool,
     as_json: bool,
 ) -> str:
@@ -112,7 +134,13 @@ def resume(
     from tuner.study import Options, resume_study
 
     options = Options(
-        trials=trials, timeout=timeout, storage=storage, tracking_uri=tracking_uri, allow_changed=allow_changed
+        trials=trials,
+        timeout=timeout,
+        storage=storage,
+        tracking_uri=tracking_uri,
+        allow_changed=allow_changed,
+        checkpoint_every=checkpoint_every,
+        checkpoint_dir=checkpoint_dir,
     )
     _quieten()
     progress = None if quiet else _progress(trials)
@@ -200,7 +228,7 @@ def _exit_code(words: list[str], *, as_json: bool) -> int:
     except (KeyboardInterrupt, click.Abort) as interruption:
         said = interruption.__cause__ or interruption  # click wraps what Ctrl-C raised
         click.echo(str(said) or "interrupted", err=True)
-        return 130
+        return getattr(said, "code", 130)
     except (InputError, click.UsageError) as error:
         _refuse(error, words, as_json=as_json)
         return 2

@@ -221,7 +221,17 @@ def test_a_timeout_asks_for_nothing_more(storage):
 
 def test_costs_are_exclusive_and_sum_to_the_wall_time(storage):
     cost = run(iris_experiment(), storage).cost
-    phases = ("startup", "compile_wait", "device_wait", "sampling", "placing", "ask_tell", "tracking_wait", "other")
+    phases = (
+        "startup",
+        "compile_wait",
+        "device_wait",
+        "sampling",
+        "placing",
+        "ask_tell",
+        "tracking_wait",
+        "checkpoint_wait",
+        "other",
+    )
     assert math.isclose(sum(cost[phase] for phase in phases), cost["wall_seconds"], rel_tol=1e-9)
     assert cost["other"] < 0.05 * cost["wall_seconds"] + 0.05  # so short a study, on a machine that does other things
     assert cost["occupancy"] == 1.0

@@ -14,6 +14,7 @@ PHASES = {
     "placing": "placing",
     "ask_tell": "asking, reporting, telling",
     "tracking_wait": "waiting for tracking",
+    "checkpoint_wait": "keeping half-trained trials",
     "other": "other",
 }
 """The exclusive seconds of a cost, in the order of a study."""

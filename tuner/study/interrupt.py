@@ -1,5 +1,6 @@
-"""Ctrl-C: the first asks the loop to stop between two steps, the second stops at once."""
+"""Ctrl-C and SIGTERM: the first asks the loop to stop between two steps, a second Ctrl-C stops at once."""
 
+import os
 import signal
 import sys
 import threading
@@ -7,34 +8,56 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+GRACE = 9.0  # seconds after SIGTERM until the process ends whatever it does: who sent it kills after ten or more
+TERMINATED = 128 + signal.SIGTERM
+
 
 class Interrupt:
-    """Whether Ctrl-C was pressed."""
+    """Whether a signal asked to stop.
+
+    Attributes:
+        requested: whether one did.
+        terminated: whether that was SIGTERM, after which nothing may take long.
+    """
 
     def __init__(self) -> None:
-        self.requested = False
+        self.requested = self.terminated = False
+        self._end = threading.Timer(GRACE, os._exit, [TERMINATED])
+        self._end.daemon = True
 
     def __call__(self) -> bool:
         """Whether to stop."""
         return self.requested
 
-    def handle(self, _signal: int, _frame: FrameType | None) -> None:
-        """Take a SIGINT."""
+    def handle(self, number: int, _frame: FrameType | None) -> None:
+        """Take a signal."""
+        if number == signal.SIGTERM:
+            if not self.terminated:
+                self.requested = self.terminated = True
+                self._end.start()
+                print("terminated: keeping what runs", file=sys.stderr)  # noqa: T201
+            return
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
         print("stopping after this step; Ctrl-C again stops at once", file=sys.stderr)  # noqa: T201
 
+    def over(self) -> None:
+        """What had to be done is done."""
+        self._end.cancel()
+
 
 @contextmanager
 def interruptible() -> Iterator[Interrupt]:
-    """Take SIGINT for the block, in the main thread; elsewhere Python allows no handler, and nothing changes."""
+    """Take the signals for the block, in the main thread; elsewhere Python allows no handler, and nothing changes."""
     interrupt = Interrupt()
     if threading.current_thread() is not threading.main_thread():
         yield interrupt
         return
-    before = signal.signal(signal.SIGINT, interrupt.handle)
+    before = {number: signal.signal(number, interrupt.handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield interrupt
     finally:
-        signal.signal(signal.SIGINT, before)
+        interrupt.over()
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -4,7 +4,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-PHASES = ("startup", "compile_wait", "device_wait", "sampling", "placing", "ask_tell", "tracking_wait")
+PHASES = (
+    "startup",
+    "compile_wait",
+    "device_wait",
+    "sampling",
+    "placing",
+    "ask_tell",
+    "tracking_wait",
+    "checkpoint_wait",
+)
 
 
 class Ledger:

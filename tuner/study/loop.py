@@ -7,15 +7,15 @@ was told, so with ``deterministic`` the same seed and number of parallel trials 
 anything takes; else trials whose program is ready do not wait for those whose program is not.
 """
 
+import copy
 import logging
 import math
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
-import numpy as np
 import optuna
 from optuna.trial import TrialState
 
@@ -23,10 +23,13 @@ from tuner.errors import InputError
 from tuner.experiment import Experiment, resolve
 from tuner.lanes.engine import Engine, Wait
 from tuner.lanes.results import EpochResult
+from tuner.lanes.snapshots import DoesNotFit
+from tuner.study.checkpoints import Checkpoint, Keeper, Kept
 from tuner.study.foresight import MOST, foreseen
 from tuner.study.ledger import Ledger
 from tuner.study.pruners import judges
 from tuner.study.record import HISTORY, PLACEMENT, REASON, History, jsonable, trial_record
+from tuner.study.running import Running, divergence, hyperparameters_of, report_again, rungs_of, take
 from tuner.study.samplers import Booked, Grid, set_generators
 from tuner.study.storage import RESOLVED, Storage, allow_stop, is_stopped, report_epochs, requeue, set_attributes
 from tuner.tracking import Sink, TrialRecord
@@ -37,16 +40,6 @@ Outcome = Literal["finished", "interrupted", "failed"]
 _FAILURES_TO_STOP = 5  # a study whose first trials all fail has a cause that the next ones share
 
 log = logging.getLogger("tuner")
-
-
-@dataclass
-class Running:
-    """A trial that was asked for and has not ended; ``patience`` is that of its early stopping."""
-
-    trial: optuna.Trial
-    started: int
-    history: History
-    patience: int | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +72,7 @@ class Loop:
         plan: how far to go.
         ledger: books the time.
         interrupted: asked between steps whether to stop.
-        check: raises for hyperparameters that the trainer cannot use.
+        keeper: keeps half-trained trials; None where nothing is kept.
     """
 
     def __init__(
@@ -91,11 +84,11 @@ class Loop:
         plan: Plan,
         ledger: Ledger,
         interrupted: Callable[[], bool],
-        check: Callable[[Mapping[str, Any]], None],
+        keeper: Keeper | None,
     ) -> None:
         self._study, self._experiment, self._engine, self._sink = study, experiment, engine, sink
         self._storage = cast("Storage", study._storage)
-        self._plan, self._ledger, self._interrupted, self._check = plan, ledger, interrupted, check
+        self._plan, self._ledger, self._interrupted, self._keeper = plan, ledger, interrupted, keeper
         self._running: dict[int, Running] = {}
         self._deadline = math.inf if plan.timeout is None else time.monotonic() + plan.timeout
         states = [trial.state for trial in study.get_trials(deepcopy=False)]
@@ -112,30 +105,87 @@ class Loop:
     def run(self) -> Outcome:
         """Go on until the study holds its trials, time is up, or it is interrupted.
 
-        Trials that are running when it stops early go back to waiting.
+        Trials that are running when it stops early are kept, and go back to waiting.
         """
         try:
-            self._foresee()
-            self._refill()
+            if self._keeper is None or self._keeper.found is None or not self._go_on(self._keeper.found):
+                self._foresee(range(self._created, min(self._total, self._created + MOST)))
+                self._refill()
             while True:
                 self._seat()
                 if self._hopeless:
                     return "failed"
                 if self._interrupted():
+                    self._keep_all()
                     return "interrupted"
                 if not self._running:
                     return "finished"
                 self._round()
+                self._keep()
         finally:
             self._engine.settle()
             self._put_back(list(self._running))
             self._engine.close()
             self._study.sampler = self._sampler
 
-    def _foresee(self) -> None:
-        to_come = range(self._created, min(self._total, self._created + MOST))
+    def _foresee(self, numbers: Iterable[int]) -> None:
         with self._ledger.phase("placing"):
-            self._engine.foresee(foreseen(self._sampler, self._experiment.search_space, self._plan.seed, to_come))
+            self._engine.foresee(foreseen(self._sampler, self._experiment.search_space, self._plan.seed, numbers))
+
+    def _go_on(self, checkpoint: Checkpoint) -> bool:
+        """Take the trials of a checkpoint on as they were; whether there is any."""
+        space = self._experiment.search_space
+        with self._ledger.phase("placing"):
+            self._engine.remember(checkpoint.scheduler, lambda number: hyperparameters_of(self._study, space, number))
+        self._foresee(checkpoint.scheduler["foreseen"])
+        with self._ledger.phase("ask_tell"):
+            for kept in checkpoint.trials:
+                self._take(kept)
+        return bool(self._running)
+
+    def _take(self, kept: Kept) -> None:
+        trial = take(self._study, kept.number)
+        if trial is None:
+            return
+        self._waiting.remove(kept.number)
+        hyperparameters = resolve(self._experiment.search_space, trial)
+        history = History(self._experiment.metric, kept.folds, kept.means, self._experiment.curves)
+        try:
+            self._engine.add(kept.number, hyperparameters, kept.snapshot)
+        except DoesNotFit as error:
+            log.warning("trial %d starts over, what was kept of it does not fit: %s", kept.number, error)
+            self._engine.add(kept.number, hyperparameters)
+            history, kept = History(self._experiment.metric, curves=self._experiment.curves), replace(kept, rungs={})
+        self._running[kept.number] = Running(trial, kept.started, history, setting(hyperparameters, "patience"))
+        report_again(self._study, trial, history, kept.rungs)
+        with self._ledger.phase("tracking_wait"):
+            self._sink.trial_started(TrialRecord(kept.number, "running", dict(trial.params), kept.started))
+            for index in range(len(history.folds)):
+                self._sink.epoch(kept.number, index + 1, history.epoch(index))
+
+    def _keep(self) -> None:
+        if self._keeper is not None:
+            with self._ledger.phase("checkpoint_wait"):
+                self._keeper.look(list(self._running), self._engine.training, self._kept, self._checkpoint_of)
+
+    def _keep_all(self) -> None:
+        """Look at what is under way, and keep all trials as they are then."""
+        if self._keeper is not None:
+            while self._engine.is_training:
+                self._collect()
+            with self._ledger.phase("checkpoint_wait"):
+                self._keeper.last(list(self._running), self._kept, self._checkpoint_of)
+
+    def _kept(self, number: int) -> Kept | None:
+        running, snapshot = self._running[number], self._engine.snapshot(number)
+        history = copy.deepcopy(running.history)
+        if snapshot is None:
+            return None
+        rungs = rungs_of(self._study, running.trial)
+        return Kept(number, running.started, history.folds, history.means, rungs, snapshot)
+
+    def _checkpoint_of(self, trials: Sequence[Kept]) -> Checkpoint:
+        return Checkpoint(self._created, list(self._waiting), trials, self._engine.scheduler)
 
     @property
     def _hopeless(self) -> bool:
@@ -181,7 +231,7 @@ class Loop:
         self._running[trial.number] = Running(trial, int(time.time() * 1000), history)
         try:
             hyperparameters = resolve(self._experiment.search_space, trial)
-            self._check(hyperparameters)
+            self._engine.check(hyperparameters)
             self._running[trial.number].patience = setting(hyperparameters, "patience")
             self._engine.add(trial.number, hyperparameters)
         except InputError as error:
@@ -209,6 +259,9 @@ class Loop:
     def _round(self) -> None:
         self._engine.dispatch()
         self._refill()
+        self._collect()
+
+    def _collect(self) -> None:
         with self._ledger.phase("device_wait"):
             results = self._engine.collect()
         with self._ledger.phase("ask_tell"):
@@ -272,13 +325,3 @@ class Loop:
             requeue(self._storage, self._storage.get_trial(running.trial._trial_id))
             self._sink.trial_requeued(number)
             self._engine.remove(number)
-
-
-def divergence(result: EpochResult, metric: str) -> str | None:
-    """Why a trial cannot go on: a loss, or the objective, that is no finite number; None where all are."""
-    judged = {"training loss": result.train_loss, "loss": result.metrics["loss"], metric: result.metrics[metric]}
-    for name, values in judged.items():
-        bad = np.flatnonzero(~np.isfinite(values))
-        if bad.size:
-            return f"diverged: the {name} of fold {bad[0]} is {values[bad[0]]} after epoch {result.epoch}"
-    return None

@@ -10,6 +10,7 @@ DEFAULT_STORAGE = "sqlite:///tuner.db"
 DEFAULT_TRACKING = "sqlite:///mlflow.db"
 DEFAULT_PARALLEL = 10  # TPE draws its first ten trials at random: side by side they cost it nothing
 DEFAULT_TRIALS = 100
+DEFAULT_CHECKPOINT = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +20,8 @@ class Options:
     trials: that the study shall hold in the end. timeout: seconds until nothing more is asked. storage: an Optuna URL.
     tracking_uri: an MLflow URI, None tracks nothing. parallel_trials: side by side, None for the default.
     seed: of sampler and trainings. deterministic: decide nothing by what was measured.
-    allow_changed: go on although the experiment is not what it was.
+    allow_changed: go on although the experiment is not what it was. checkpoint_every: seconds from one checkpoint of
+    half-trained trials to the next, 0 keeps none. checkpoint_dir: where they are; beside the database by default.
     """
 
     trials: int = DEFAULT_TRIALS
@@ -30,6 +32,8 @@ class Options:
     seed: int = 0
     deterministic: bool = False
     allow_changed: bool = False
+    checkpoint_every: float = DEFAULT_CHECKPOINT
+    checkpoint_dir: str | None = None
 
     def check(self) -> None:
         """Check what can be checked without touching anything.
@@ -44,6 +48,10 @@ class Options:
             raise InputError("--timeout must be a number of seconds above 0", self.timeout, "Give another.")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
             raise InputError("--seed must be a whole number from 0 to 2**32 - 1", self.seed, "Give --seed 0.")
+        if not 0 <= self.checkpoint_every < float("inf"):
+            raise InputError(
+                "--checkpoint-every must be a number of seconds of at least 0", self.checkpoint_every, "0 keeps none."
+            )
         check_storage_url(self.storage)
         if self.tracking_uri is not None:
             check_tracking_uri(self.tracking_uri)

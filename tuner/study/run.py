@@ -17,7 +17,7 @@ from tuner.experiment import (
 from tuner.lanes.compilations import compilations
 from tuner.study.ledger import Ledger
 from tuner.study.opening import Say, experiment_reference, memory_of_study, open_study
-from tuner.study.options import DEFAULT_STORAGE, DEFAULT_TRACKING, DEFAULT_TRIALS, Options
+from tuner.study.options import DEFAULT_CHECKPOINT, DEFAULT_STORAGE, DEFAULT_TRACKING, DEFAULT_TRIALS, Options
 from tuner.study.record import memory_of
 from tuner.study.result import StudyResult
 from tuner.study.samplers import make_sampler
@@ -41,6 +41,8 @@ def run(
     seed: int = 0,
     deterministic: bool = False,
     allow_changed: bool = False,
+    checkpoint_every: float = DEFAULT_CHECKPOINT,
+    checkpoint_dir: str | None = None,
 ) -> StudyResult:
     """Run a study to a total number of trials, all folds of many trials side by side as lanes.
 
@@ -55,11 +57,13 @@ def run(
         seed: of the sampler and of every training; it never moves data.
         deterministic: programs and the order of events follow from experiment and seed, never from measurements.
         allow_changed: go on although the experiment is not what it was.
+        checkpoint_every: seconds from one checkpoint of half-trained trials to the next; 0 keeps none.
+        checkpoint_dir: where checkpoints are; beside the database by default.
 
     Raises:
         InputError: something that was given is wrong; nothing was written.
         StudyFailed: the first trials all failed.
-        KeyboardInterrupt: Ctrl-C; what was finished is kept.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; what was finished is kept.
     """
     options = Options(
         trials=trials,
@@ -70,6 +74,8 @@ def run(
         seed=seed,
         deterministic=deterministic,
         allow_changed=allow_changed,
+        checkpoint_every=checkpoint_every,
+        checkpoint_dir=checkpoint_dir,
     )
     return run_study(experiment, None, [], study, options)
 

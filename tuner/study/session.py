@@ -1,6 +1,8 @@
 """One run over an open study: the loop, the refit of the best, and what is remembered of them."""
 
-from typing import Any
+import signal
+from collections.abc import Mapping
+from typing import Any, cast
 
 import optuna
 
@@ -10,7 +12,8 @@ from tuner.lanes.arrays import Arrays
 from tuner.lanes.compilations import Compilations, compilations
 from tuner.lanes.engine import Engine
 from tuner.lanes.usage import Usage
-from tuner.study.interrupt import Interrupt, interruptible
+from tuner.study.checkpoints import Checkpoint, CheckpointFiles, Keeper, folder_of
+from tuner.study.interrupt import TERMINATED, Interrupt, interruptible
 from tuner.study.ledger import Ledger
 from tuner.study.loop import Loop, Outcome, Plan
 from tuner.study.opening import Say
@@ -18,10 +21,12 @@ from tuner.study.options import Options
 from tuner.study.pruners import expected_epochs, may_judge
 from tuner.study.record import BEST, COST, COST_TOTAL, HISTORY, StudyMemory, trial_record
 from tuner.study.result import StudyResult, added, best_trial, result_of
-from tuner.study.storage import without_password
+from tuner.study.running import roll_back
+from tuner.study.storage import Storage, without_password
 from tuner.tracking import CompositeSink, ConfusionMatrix, Sink, StudyRecord, TrialRecord, open_sink
 
 _MOST_CLASSES = 100  # of a confusion matrix that is kept
+_LAST_SECONDS = 3  # of those that SIGTERM leaves, for tracking
 _FLUSH_SECONDS = 60  # for a tracking server that hangs; what it misses is written when the study is resumed
 
 
@@ -30,14 +35,15 @@ class StudyFailed(RuntimeError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C ended a study early; what was finished is kept.
+    """Ctrl-C or SIGTERM ended a study early; what was finished is kept.
 
     Args:
         result: of the study so far.
+        code: that the process leaves with.
     """
 
-    def __init__(self, result: StudyResult) -> None:
-        self.result = result
+    def __init__(self, result: StudyResult, code: int) -> None:
+        self.result, self.code = result, code
         super().__init__(f"interrupted; go on with: tuner resume {result.study.study_name}")
 
 
@@ -68,14 +74,18 @@ class Session:
             lockstep=memory.deterministic or may_judge(study.pruner),
             deterministic=memory.deterministic,
         )
+        folder = folder_of(options.storage, memory.key, options.checkpoint_dir)
+        flush = cast("Storage", study._storage).flush
+        self._files = None if folder is None or not options.checkpoint_every else CheckpointFiles(folder, flush)
 
     def run(self, progress: Sink | None) -> StudyResult:
         """Run the loop; whatever happens, tracking is flushed and the cost is stored.
 
         Raises:
-            Interrupted: by Ctrl-C.
+            Interrupted: by Ctrl-C or SIGTERM.
             StudyFailed: the first trials all failed.
         """
+        keeper = self._keeper()
         tracking = open_sink(self._options.tracking_uri)
         sink = CompositeSink([tracking, progress]) if progress is not None else tracking
         outcome: Outcome = "failed"
@@ -83,23 +93,41 @@ class Session:
             try:
                 with self._ledger.phase("tracking_wait"):
                     sink.study_started(self._study_record(), self._finished_trials())
-                loop = self._loop(sink, interrupted)
+                loop = self._loop(sink, interrupted, keeper)
                 outcome = loop.run()
                 sink.training_ended()
                 if outcome == "finished":
                     self._refit_best()
+                    if self._files is not None:
+                        self._files.clear()
             except KeyboardInterrupt:
                 outcome = "interrupted"
             finally:
-                self._finish(sink, tracking, outcome)
+                self._finish(sink, tracking, outcome, _LAST_SECONDS if interrupted.terminated else _FLUSH_SECONDS)
         result = result_of(self._study, self._memory)
         if outcome == "interrupted":
-            raise Interrupted(result)
+            raise Interrupted(result, TERMINATED if interrupted.terminated else 128 + signal.SIGINT)
         if outcome == "failed":
             raise StudyFailed(f"the first trials all failed, so the study stopped. The last one: {loop.last_reason}")
         return result
 
-    def _loop(self, sink: Sink, interrupted: Interrupt) -> Loop:
+    def _keeper(self) -> Keeper | None:
+        """What keeps half-trained trials; with ``deterministic``, what has ended since is put back to waiting."""
+        if self._files is None:
+            return None
+        checkpoint = self._files.latest()
+        if checkpoint is not None:
+            self._goes_on(checkpoint)
+        return Keeper(self._files, self._options.checkpoint_every, checkpoint)
+
+    def _goes_on(self, checkpoint: Checkpoint) -> None:
+        self._say(f"{len(checkpoint.trials)} trials go on where they were kept")
+        if differences := checkpoint.differences():
+            self._say(f"their values may differ by rounding: {', '.join(differences)}")
+        if self._memory.deterministic:
+            roll_back(self._study, checkpoint)
+
+    def _loop(self, sink: Sink, interrupted: Interrupt, keeper: Keeper | None) -> Loop:
         plan = Plan(
             trials=self._options.trials,
             parallel=self._memory.parallel_trials,
@@ -115,7 +143,7 @@ class Session:
             plan,
             self._ledger,
             interrupted,
-            self._arrays.check,
+            keeper,
         )
 
     def _refit_best(self) -> None:
@@ -132,7 +160,7 @@ class Session:
             found["confusion"] = result.confusion[0].tolist()  # each fold's lane was a refit of its own; one is shown
         self._study.set_user_attr(BEST, found)
 
-    def _finish(self, sink: Sink, tracking: Sink, outcome: Outcome) -> None:
+    def _finish(self, sink: Sink, tracking: Sink, outcome: Outcome, seconds: float) -> None:
         best = best_trial(self._study)
         metrics = {} if best is None or best.value is None else {"best_value": best.value}
         test = self._study.user_attrs.get(BEST, {}).get("test")
@@ -140,14 +168,15 @@ class Session:
             metrics[f"test_{self._experiment.metric}"] = sum(test) / len(test)
         with self._ledger.phase("tracking_wait"):
             sink.study_ended(outcome, metrics, self._confusion())
-            sink.close(_FLUSH_SECONDS)
+            sink.close(seconds)
         if tracking.problem:
             self._say(f"not all was tracked, a later resume writes it again: {tracking.problem}")
         known = self._study.user_attrs.get(BEST, {})
         if best is not None:
             known = known if known.get("number") == best.number else {"number": best.number}
             self._study.set_user_attr(BEST, known | {"mlflow_run_id": tracking.run_id(best.number)})
-        cost = cost_of(self._ledger, compilations() - self._compiled, self._engine.usage, tracking.seconds)
+        background = {"tracking": tracking.seconds, "checkpoint": 0.0 if self._files is None else self._files.seconds}
+        cost = cost_of(self._ledger, compilations() - self._compiled, self._engine.usage, background)
         self._study.set_user_attr(COST_TOTAL, added(self._study.user_attrs.get(COST_TOTAL, {}), cost))
         self._study.set_user_attr(COST, cost)
 
@@ -184,7 +213,7 @@ class Session:
         )
 
 
-def cost_of(ledger: Ledger, compiled: Compilations, usage: Usage, tracking: float) -> dict[str, Any]:
+def cost_of(ledger: Ledger, compiled: Compilations, usage: Usage, background: Mapping[str, float]) -> dict[str, Any]:
     """The ``cost`` of the results: exclusive seconds that sum to the wall time, counts, and shares."""
     return ledger.seconds() | {
         "compilations": compiled.count,
@@ -193,5 +222,5 @@ def cost_of(ledger: Ledger, compiled: Compilations, usage: Usage, tracking: floa
         "compiled": usage.compiled,
         "occupancy": usage.occupancy,
         "mask_tax": usage.mask_tax,
-        "background": {"compile": compiled.seconds, "tracking": tracking, "checkpoint": 0.0},
+        "background": {"compile": compiled.seconds, **background},
     }

@@ -8,11 +8,13 @@ from optuna.trial import FrozenTrial
 
 from tuner.study.storage.batched import RESOLVED, Storage
 from tuner.study.storage.opening import close_databases, open_storage
+from tuner.study.storage.tables import RUNG
 from tuner.study.storage.urls import check_storage_url, sqlite_file, without_password
 from tuner.study.storage.writer import WriteFailed
 
 __all__ = [
     "RESOLVED",
+    "RUNG",
     "Storage",
     "WriteFailed",
     "allow_stop",
@@ -42,9 +44,9 @@ def set_attributes(storage: Storage, trial_id: int, attributes: Mapping[str, Any
             storage.set_trial_user_attr(trial_id, key, value)
 
 
-def requeue(storage: Storage, trial: FrozenTrial) -> None:
-    """Put a trial that was running back to waiting: see ``Storage.requeue``."""
-    storage.requeue(trial._trial_id)
+def requeue(storage: Storage, trial: FrozenTrial, *, ended: bool = False) -> None:
+    """Put a trial that was running, or one that ``ended``, back to waiting: see ``Storage.requeue``."""
+    storage.requeue(trial._trial_id, ended=ended)
 
 
 def allow_stop(study: optuna.Study) -> None:

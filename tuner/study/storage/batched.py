@@ -77,8 +77,8 @@ class Storage(Reading):
         with self._lock, self._writer.batch():
             yield
 
-    def requeue(self, trial_id: int) -> None:
-        """Put a trial that was running back to waiting, under its own number, without what it reported.
+    def requeue(self, trial_id: int, *, ended: bool = False) -> None:
+        """Put a trial that was running (or ``ended``) back to waiting, under its own number, without what it reported.
 
         Its parameters stay where the search space had drawn them all; else they are drawn again from its own seed.
         """
@@ -86,7 +86,7 @@ class Storage(Reading):
             self.flush()
             mirror = self._mirror_with(trial_id)
             resolved = RESOLVED in mirror.trials[trial_id].user_attrs
-            self._tables.put_back(trial_id, with_parameters=resolved)
+            self._tables.put_back(trial_id, with_parameters=resolved, ended=ended)
             mirror.put_all(self._tables.read([trial_id]))
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:

@@ -22,6 +22,7 @@ from tuner.study.storage.batch import Batch
 from tuner.study.storage.rows import end_trials, statements, utc
 from tuner.study.storage.writer import patiently
 
+RUNG = "completed_rung_"  # how the attributes of Optuna's pruners with rungs begin
 _CHUNK = 500  # ids in a statement: databases limit its variables
 
 _trials = models.TrialModel.__table__
@@ -109,9 +110,9 @@ class Tables:
         change = waiting.values(state=TrialState.RUNNING, datetime_start=utc(_now()))
         return patiently(lambda: self._changed(change)) == 1
 
-    def put_back(self, trial_id: int, *, with_parameters: bool) -> None:
-        """Make a running trial a waiting one, without what it reported; a trial that does not run stays as it is."""
-        patiently(lambda: self._put_back(trial_id, with_parameters=with_parameters))
+    def put_back(self, trial_id: int, *, with_parameters: bool, ended: bool = False) -> None:
+        """Make a trial that runs (or ``ended``) a waiting one, without what it reported; any other stays as it is."""
+        patiently(lambda: self._put_back(trial_id, with_parameters=with_parameters, ended=ended))
 
     def read(self, trial_ids: Collection[int]) -> list[FrozenTrial]:
         """Trials in the order of their ids; those that do not exist are left out."""
@@ -149,10 +150,12 @@ class Tables:
             raise KeyError(models.NOT_FOUND_MSG)
         return row.trial_id, row.number
 
-    def _put_back(self, trial_id: int, *, with_parameters: bool) -> None:
-        running = update(_trials).where(_trials.c.trial_id == trial_id, _trials.c.state == TrialState.RUNNING)
+    def _put_back(self, trial_id: int, *, with_parameters: bool, ended: bool) -> None:
+        states = [state for state in TrialState if state.is_finished()] if ended else [TrialState.RUNNING]
+        begun = update(_trials).where(_trials.c.trial_id == trial_id, _trials.c.state.in_(states))
+        waiting = begun.values(state=TrialState.WAITING, datetime_start=None, datetime_complete=None)
         with self._transaction() as connection:
-            if connection.execute(running.values(state=TrialState.WAITING, datetime_start=None)).rowcount:
+            if connection.execute(waiting).rowcount:
                 for deletion in _forgetting(trial_id, with_parameters=with_parameters):
                     connection.execute(deletion)
 
@@ -174,8 +177,9 @@ class Tables:
 
 def _forgetting(trial_id: int, *, with_parameters: bool) -> list[sqlalchemy.Delete]:
     system = models.TrialSystemAttributeModel
-    rungs = system.key.startswith("completed_rung_", autoescape=True)
-    forgotten = [models.TrialIntermediateValueModel] + ([] if with_parameters else [models.TrialParamModel])
+    rungs = system.key.startswith(RUNG, autoescape=True)
+    forgotten: list[Any] = [models.TrialIntermediateValueModel, models.TrialValueModel]
+    forgotten += [] if with_parameters else [models.TrialParamModel]
     return [
         *(sqlalchemy.delete(model).where(model.trial_id == trial_id) for model in forgotten),
         sqlalchemy.delete(system).where(system.trial_id == trial_id, rungs),

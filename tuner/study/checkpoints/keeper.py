@@ -1,0 +1,70 @@
+"""When trials are kept: once an interval is over, each as soon as it stands still between two epochs."""
+
+import time
+from collections.abc import Callable, Collection, Sequence
+
+from tuner.study.checkpoints.checkpoint import Checkpoint, Kept
+from tuner.study.checkpoints.files import CheckpointFiles
+
+
+class Keeper:
+    """Gathers a checkpoint without making any trial wait for another.
+
+    Args:
+        files: where checkpoints are written.
+        interval: seconds from one to the next.
+        found: the last one of an earlier run, where the study goes on; its trials are waiting.
+    """
+
+    def __init__(self, files: CheckpointFiles, interval: float, found: Checkpoint | None) -> None:
+        self._files, self._interval, self.found = files, interval, found
+        self._due = time.monotonic() + interval
+        self._wanted: list[int] = []
+        self._kept: dict[int, Kept] = {}
+
+    def look(
+        self,
+        running: Sequence[int],
+        training: Collection[int],
+        kept_of: Callable[[int], Kept | None],
+        checkpoint_of: Callable[[Sequence[Kept]], Checkpoint],
+    ) -> None:
+        """Keep what stands still, if a checkpoint is due, and write it once all trials are kept.
+
+        Args:
+            running: the trials that run, in the order in which they get their lanes.
+            training: those of them whose epoch is under way.
+            kept_of: a trial as it is; None where there is nothing to keep.
+            checkpoint_of: the checkpoint of all.
+        """
+        if not self._wanted:
+            if not running or time.monotonic() < self._due or self._files.is_writing:
+                return
+            self._wanted, self._due = list(running), time.monotonic() + self._interval
+        for number in self._wanted:
+            if number in running and number not in training and number not in self._kept:
+                kept = kept_of(number)
+                if kept is not None:
+                    self._kept[number] = kept
+        self._wanted = [number for number in self._wanted if number in running]
+        if not set(self._wanted) & set(training) - self._kept.keys():
+            self._write(checkpoint_of)
+
+    def last(
+        self,
+        running: Sequence[int],
+        kept_of: Callable[[int], Kept | None],
+        checkpoint_of: Callable[[Sequence[Kept]], Checkpoint],
+    ) -> None:
+        """Keep all trials, none of which is training: the study stops here."""
+        self._files.wait()
+        self._wanted = list(running)
+        self._kept = {number: kept for number in running if (kept := kept_of(number)) is not None}
+        self._write(checkpoint_of)
+        self._files.wait()
+
+    def _write(self, checkpoint_of: Callable[[Sequence[Kept]], Checkpoint]) -> None:
+        kept = [self._kept[number] for number in self._wanted if number in self._kept]
+        self._wanted, self._kept = [], {}
+        if kept:
+            self._files.save(checkpoint_of(kept))
