@@ -22,7 +22,7 @@ test: $(VENV)/.installed-dev  ## the tests, with the slowest ones named
 	$(BIN)/pytest
 
 test-all: $(VENV)/.installed-dev  ## the tests, the long ones among them
-	$(BIN)/pytest -m "slow or not slow"
+	TUNER_FUZZ=1 $(BIN)/pytest -m "slow or not slow"
 
 benchmark: $(VENV)/.installed  ## the ratio to its peers on the digits MLP: goes on where it stopped, takes half an hour
 	$(PIP) --editable '.[benchmark]'

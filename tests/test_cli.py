@@ -15,6 +15,7 @@ import pytest
 from tuner import cli
 from tuner.experiment import fingerprint, load_experiment
 from tuner.study.record import memory_of
+from tuner.study.stored import save_memory
 
 TUNER = Path(sys.executable).with_name("tuner")
 
@@ -393,7 +394,7 @@ def test_a_study_of_another_experiment_is_not_touched(database, folder, capsys):
         deterministic=False,
     )
     study = optuna.load_study(study_name="trees", storage="sqlite:///tuner.db")
-    memory.save(study)
+    save_memory(study, memory)
     study._storage._backend.engine.dispose()
     says(refused(capsys, folder, "run", "flowers.py", "--study", "trees"), "'bushes'", "trees", "--study")
 

@@ -15,7 +15,10 @@ from optuna.trial import TrialState
 
 import tuner
 from tests.study.conftest import iris_experiment
+from tuner import InputError
+from tuner.experiment import load_experiment
 from tuner.study import Options, resume_study
+from tuner.study.run import run_study
 from tuner.study.storage import RESOLVED, open_storage, requeue
 
 EXPERIMENT = """
@@ -204,3 +207,20 @@ def test_looking_at_a_database_does_not_change_it(tmp_path):
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
     finally:
         connection.close()
+
+
+def test_an_experiment_file_that_is_gone_is_said_and_one_that_moved_is_found(tmp_path, monkeypatch):
+    before, after = tmp_path / "before", tmp_path / "after"
+    before.mkdir()
+    (before / "pyproject.toml").touch()
+    (before / "iris.py").write_text(EXPERIMENT)
+    monkeypatch.chdir(before)
+    options = Options(trials=2, storage=f"sqlite:///{tmp_path}/tuner.db", tracking_uri=None)
+    run_study(*load_experiment("iris.py"), ["epochs=2"], None, options)
+    before.rename(after)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"experiment file is gone.*iris\.py.*Put it back"):
+        resume_study("iris", options)
+    monkeypatch.chdir(after)
+    result = resume_study("iris", options)
+    assert result.trials["pruned"] + result.trials["complete"] == 2

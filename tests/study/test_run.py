@@ -13,6 +13,7 @@ from tuner import InputError
 from tuner.lanes.compilations import compilations
 from tuner.study import StudyFailed
 from tuner.study.record import HISTORY, PLACEMENT
+from tuner.study.stored import Cost
 
 
 def run(experiment, storage, **options):
@@ -283,3 +284,10 @@ def test_all_epochs_of_a_round_are_one_transaction(storage, monkeypatch):
     commits.clear()
     run(iris_experiment(epochs=24), storage, trials=6, parallel_trials=6, study="longer")
     assert len(commits) - few <= 20 + 4  # one a round, not one a trial and round
+
+
+def test_what_a_study_cost_is_all_stored(storage):
+    """A phase or a count that ``stored.Cost`` does not name would be left out."""
+    result = tuner.run(iris_experiment(), trials=2, storage=storage, tracking_uri=None)
+    assert result.cost == result.study.user_attrs["tuner:cost"]
+    assert {*Cost.__annotations__} == set(result.cost)

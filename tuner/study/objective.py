@@ -4,8 +4,8 @@ import optuna
 
 from tuner.experiment import Experiment, arrays_of, check, resolve
 from tuner.lanes.engine import Engine
-from tuner.study.running import divergence
 from tuner.study.record import HISTORY, History, jsonable
+from tuner.study.running import divergence
 from tuner.study.storage import RESOLVED
 from tuner.training.settings import setting
 

@@ -13,6 +13,7 @@ from tuner.study.pruners import make_pruner
 from tuner.study.record import StudyMemory
 from tuner.study.result import StudyResult, result_of
 from tuner.study.storage import Storage, check_storage_url, open_storage, requeue, sqlite_file, without_password
+from tuner.study.stored import memory_in, save_memory
 from tuner.training.metrics import Direction
 
 Say = Callable[[str], None]
@@ -25,7 +26,7 @@ def memory_of_study(name: str, storage_url: str) -> StudyMemory:
         InputError: it does not exist in this database, or is not tuner's.
     """
     study = load_study(name, storage_url)
-    memory = StudyMemory.load(study)
+    memory = memory_in(study)
     if memory is None:
         raise InputError("the study was not made by tuner", name, "Use another --study name.")
     return memory
@@ -53,7 +54,7 @@ def all_results(storage_url: str) -> list[StudyResult]:
         return []
     names = sorted(optuna.get_all_study_names(storage))
     studies = [optuna.load_study(study_name=name, storage=storage) for name in names]
-    return [result_of(study, memory) for study in studies if (memory := StudyMemory.load(study)) is not None]
+    return [result_of(study, memory) for study in studies if (memory := memory_in(study)) is not None]
 
 
 def experiment_reference(name: str, memory: StudyMemory) -> str:
@@ -99,7 +100,7 @@ def open_study(
     pruner = make_pruner(experiment.pruner, experiment.epochs)
     if name in optuna.get_all_study_names(storage):
         study = optuna.load_study(study_name=name, storage=storage, sampler=sampler, pruner=pruner)
-        before = StudyMemory.load(study)
+        before = memory_in(study)
         _check_same(study, before, memory, allow_changed=options.allow_changed, say=say)
         memory = memory if before is None else replace(memory, key=before.key)
         _put_back_orphans(study, storage)
@@ -107,7 +108,7 @@ def open_study(
         study = optuna.create_study(
             study_name=name, storage=storage, sampler=sampler, pruner=pruner, direction=direction
         )
-    memory.save(study)
+    save_memory(study, memory)
     return study, memory
 
 

@@ -2,12 +2,11 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -57,16 +56,6 @@ class StudyMemory:
     deterministic: bool = False
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
     libraries: dict[str, str] = field(default_factory=lambda: {name: version(name) for name in _LIBRARIES})
-
-    def save(self, study: optuna.Study) -> None:
-        """Store it in the study."""
-        study.set_user_attr(STUDY, asdict(self))
-
-    @classmethod
-    def load(cls, study: optuna.Study) -> "StudyMemory | None":
-        """Read it from the study; None where the study is not tuner's."""
-        stored = study.user_attrs.get(STUDY)
-        return None if stored is None else cls(**stored)
 
 
 def memory_of(

@@ -8,6 +8,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from tuner.study.record import BEST, COST, COST_TOTAL, HISTORY, StudyMemory, resolved_of, state_name
+from tuner.study.stored import known
 
 
 @dataclass(frozen=True)
@@ -59,14 +60,13 @@ def result_of(study: optuna.Study, memory: StudyMemory) -> StudyResult:
     counts = dict.fromkeys(("complete", "pruned", "failed", "running", "waiting"), 0)
     for trial in trials:
         counts[state_name(trial.state)] += 1
-    attributes = study.user_attrs
     return StudyResult(
         study=study,
         memory=memory,
         trials=counts,
-        best=best_of(study, attributes),
-        cost=attributes.get(COST, {}),
-        cost_total=attributes.get(COST_TOTAL, {}),
+        best=best_of(study),
+        cost=known(study, COST),
+        cost_total=known(study, COST_TOTAL),
     )
 
 
@@ -76,7 +76,7 @@ def best_trial(study: optuna.Study) -> FrozenTrial | None:
     return study.best_trial if complete else None
 
 
-def best_of(study: optuna.Study, attributes: Mapping[str, Any]) -> BestTrial | None:
+def best_of(study: optuna.Study) -> BestTrial | None:
     """The best trial with what the study knows of it."""
     trial = best_trial(study)
     if trial is None or trial.value is None:
@@ -84,8 +84,8 @@ def best_of(study: optuna.Study, attributes: Mapping[str, Any]) -> BestTrial | N
     folds = trial.user_attrs[HISTORY]["folds"]
     means = [sum(values) / len(values) for values in folds]
     best_mean = max(means) if study.direction == optuna.study.StudyDirection.MAXIMIZE else min(means)
-    known = attributes.get(BEST, {})
-    known = known if known.get("number") == trial.number else {}
+    found = known(study, BEST)
+    found = found if found.get("number") == trial.number else {}
     return BestTrial(
         number=trial.number,
         value=trial.value,
@@ -93,8 +93,8 @@ def best_of(study: optuna.Study, attributes: Mapping[str, Any]) -> BestTrial | N
         best_epoch=means.index(best_mean) + 1,
         hyperparameters=dict(trial.params),
         resolved=resolved_of(trial),
-        mlflow_run_id=known.get("mlflow_run_id"),
-        test=known.get("test"),
+        mlflow_run_id=found.get("mlflow_run_id"),
+        test=found.get("test"),
     )
 
 

@@ -23,6 +23,7 @@ from tuner.study.record import BEST, COST, COST_TOTAL, HISTORY, StudyMemory, tri
 from tuner.study.result import StudyResult, added, best_trial, result_of
 from tuner.study.running import roll_back
 from tuner.study.storage import Storage, without_password
+from tuner.study.stored import known
 from tuner.tracking import CompositeSink, ConfusionMatrix, Sink, StudyRecord, TrialRecord, open_sink
 
 _MOST_CLASSES = 100  # of a confusion matrix that is kept
@@ -148,7 +149,7 @@ class Session:
 
     def _refit_best(self) -> None:
         best = best_trial(self._study)
-        if best is None or self._study.user_attrs.get(BEST, {}).get("number") == best.number:
+        if best is None or known(self._study, BEST).get("number") == best.number:
             return
         hyperparameters = resolve(self._experiment.search_space, optuna.trial.FixedTrial(best.params, best.number))
         with self._ledger.phase("device_wait"):
@@ -163,7 +164,7 @@ class Session:
     def _finish(self, sink: Sink, tracking: Sink, outcome: Outcome, seconds: float) -> None:
         best = best_trial(self._study)
         metrics = {} if best is None or best.value is None else {"best_value": best.value}
-        test = self._study.user_attrs.get(BEST, {}).get("test")
+        test = known(self._study, BEST).get("test")
         if test:
             metrics[f"test_{self._experiment.metric}"] = sum(test) / len(test)
         with self._ledger.phase("tracking_wait"):
@@ -171,17 +172,17 @@ class Session:
             sink.close(seconds)
         if tracking.problem:
             self._say(f"not all was tracked, a later resume writes it again: {tracking.problem}")
-        known = self._study.user_attrs.get(BEST, {})
         if best is not None:
-            known = known if known.get("number") == best.number else {"number": best.number}
-            self._study.set_user_attr(BEST, known | {"mlflow_run_id": tracking.run_id(best.number)})
+            found = known(self._study, BEST)
+            found = found if found.get("number") == best.number else {"number": best.number}
+            self._study.set_user_attr(BEST, found | {"mlflow_run_id": tracking.run_id(best.number)})
         background = {"tracking": tracking.seconds, "checkpoint": 0.0 if self._files is None else self._files.seconds}
         cost = cost_of(self._ledger, compilations() - self._compiled, self._engine.usage, background)
-        self._study.set_user_attr(COST_TOTAL, added(self._study.user_attrs.get(COST_TOTAL, {}), cost))
+        self._study.set_user_attr(COST_TOTAL, added(known(self._study, COST_TOTAL), cost))
         self._study.set_user_attr(COST, cost)
 
     def _confusion(self) -> ConfusionMatrix | None:
-        counts = self._study.user_attrs.get(BEST, {}).get("confusion")
+        counts = known(self._study, BEST).get("confusion")
         labels = self._arrays.prepared.labels
         if counts is None or labels is None:
             return None
