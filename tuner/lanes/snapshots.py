@@ -37,7 +37,8 @@ def on_the_host(lanes: Lane) -> dict[str, np.ndarray]:
     """A trial's lanes as arrays by name; random keys as their words."""
     words = jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, lanes)
     fetched = jax.device_get(words)
-    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(fetched)}
+    leaves = jax.tree_util.tree_leaves_with_path(fetched)
+    return {jax.tree_util.keystr(path): np.array(leaf) for path, leaf in leaves}  # no view of what is given away next
 
 
 def as_lanes(arrays: Mapping[str, np.ndarray], shapes: Lane) -> Lane:

@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 GRACE = 9.0  # seconds after SIGTERM until the process ends whatever it does: who sent it kills after ten or more
@@ -35,12 +35,12 @@ class Interrupt:
             if not self.terminated:
                 self.requested = self.terminated = True
                 self._end.start()
-                print("terminated: keeping what runs", file=sys.stderr)  # noqa: T201
+                _say("terminated: keeping what runs")
             return
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
-        print("stopping after this step; Ctrl-C again stops at once", file=sys.stderr)  # noqa: T201
+        _say("stopping after this step; Ctrl-C again stops at once")
 
     def over(self) -> None:
         """What had to be done is done."""
@@ -61,3 +61,8 @@ def interruptible() -> Iterator[Interrupt]:
         interrupt.over()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _say(words: str) -> None:
+    with suppress(OSError, RuntimeError):  # nobody may be there to read it, or somebody may just be writing
+        print(words, file=sys.stderr)  # noqa: T201

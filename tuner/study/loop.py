@@ -108,8 +108,7 @@ class Loop:
         Trials that are running when it stops early are kept, and go back to waiting.
         """
         try:
-            if self._keeper is None or self._keeper.found is None or not self._go_on(self._keeper.found):
-                self._foresee(range(self._created, min(self._total, self._created + MOST)))
+            if not self._go_on():
                 self._refill()
             while True:
                 self._seat()
@@ -132,8 +131,14 @@ class Loop:
         with self._ledger.phase("placing"):
             self._engine.foresee(foreseen(self._sampler, self._experiment.search_space, self._plan.seed, numbers))
 
-    def _go_on(self, checkpoint: Checkpoint) -> bool:
-        """Take the trials of a checkpoint on as they were; whether there is any."""
+    def _go_on(self) -> bool:
+        """Take the trials of the last checkpoint on as they were; whether there is any."""
+        checkpoint = None if self._keeper is None else self._keeper.found()
+        if checkpoint is None:
+            self._foresee(range(self._created, min(self._total, self._created + MOST)))
+            if self._keeper is not None and self._plan.deterministic:
+                self._keeper.first(self._checkpoint_of([]))
+            return False
         space = self._experiment.search_space
         with self._ledger.phase("placing"):
             self._engine.remember(checkpoint.scheduler, lambda number: hyperparameters_of(self._study, space, number))
@@ -201,7 +206,7 @@ class Loop:
             and self._ended + len(self._running) < self._total
             and not self._is_late
             and not is_stopped(self._study)
-            and not self._interrupted()
+            and (self._plan.deterministic or not self._interrupted())  # else what is asked would depend on when
             and not self._hopeless
         )
 
@@ -286,7 +291,7 @@ class Loop:
         if divergence:
             log.warning("trial %d failed: %s", number, divergence)
             self._fail(number, divergence)
-        elif epoch == self._experiment.epochs or self._is_stalled(number):
+        elif epoch >= self._experiment.epochs or self._is_stalled(number):
             self._end(number, TrialState.COMPLETE, value=self._running[number].history.last)
         elif judges(self._study.pruner, epoch) and self._is_pruned(number):
             self._end(number, TrialState.PRUNED, reason=f"pruned after epoch {epoch}")

@@ -37,7 +37,7 @@ _STATES = {
 class StudyMemory:
     """What a study must remember to be resumed from nothing but its name.
 
-    deterministic: whether nothing is decided by measurement.
+    deterministic: whether nothing is decided by measurement. checkpoint_dir: that was chosen.
     file, relative, attribute: the experiment's file (absolute, and within its root) and its name there; None where the
     study was started from Python. tracking_uri: without credentials; None where nothing is tracked. key: of this study
     alone, by which tracking finds its run again.
@@ -54,6 +54,7 @@ class StudyMemory:
     tracking_uri: str | None
     fingerprint: Fingerprint
     deterministic: bool = False
+    checkpoint_dir: str | None = None
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
     libraries: dict[str, str] = field(default_factory=lambda: {name: version(name) for name in _LIBRARIES})
 

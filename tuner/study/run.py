@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from tuner.experiment import (
     Experiment,
@@ -99,6 +100,7 @@ def resume_study(
         parallel_trials=options.parallel_trials or memory.parallel_trials,
         seed=memory.seed,
         deterministic=memory.deterministic,
+        checkpoint_dir=options.checkpoint_dir or memory.checkpoint_dir,
     )
     return run_study(experiment, source, memory.settings, name, remembered, progress=progress, say=say, began=began)
 
@@ -145,6 +147,7 @@ def run_study(
             fingerprint=fingerprint(experiment, source, arrays.prepared.digest, arrays.weights.digest),
             deterministic=options.deterministic,
         )
+        memory = replace(memory, checkpoint_dir=options.checkpoint_dir and str(Path(options.checkpoint_dir).absolute()))
         direction = arrays.task.metrics[experiment.metric].direction
         opened, memory = open_study(name or experiment.name, experiment, memory, direction, options, sampler, say)
     return Session(experiment, arrays, checked, opened, memory, options, ledger, compiled, say).run(progress)

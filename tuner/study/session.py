@@ -1,10 +1,13 @@
 """One run over an open study: the loop, the refit of the best, and what is remembered of them."""
 
+import hashlib
+import json
 import signal
 from collections.abc import Mapping
 from typing import Any, cast
 
 import optuna
+from optuna.trial import TrialState
 
 from tuner.experiment import Checked, Experiment, resolve
 from tuner.experiment.fingerprint import describe_field
@@ -77,7 +80,7 @@ class Session:
         )
         folder = folder_of(options.storage, memory.key, options.checkpoint_dir)
         flush = cast("Storage", study._storage).flush
-        self._files = None if folder is None or not options.checkpoint_every else CheckpointFiles(folder, flush)
+        self._files = None if folder is None else CheckpointFiles(folder, flush)
 
     def run(self, progress: Sink | None) -> StudyResult:
         """Run the loop; whatever happens, tracking is flushed and the cost is stored.
@@ -99,8 +102,7 @@ class Session:
                 sink.training_ended()
                 if outcome == "finished":
                     self._refit_best()
-                    if self._files is not None:
-                        self._files.clear()
+                    self._clear()
             except KeyboardInterrupt:
                 outcome = "interrupted"
             finally:
@@ -116,13 +118,24 @@ class Session:
         """What keeps half-trained trials; with ``deterministic``, what has ended since is put back to waiting."""
         if self._files is None:
             return None
+        stands_for = json.dumps([self._memory.fingerprint, self._memory.seed], sort_keys=True)
+        experiment = hashlib.sha256(stands_for.encode()).hexdigest()
         checkpoint = self._files.latest()
+        if checkpoint is not None and checkpoint.experiment != experiment:
+            self._say("the experiment is not that of the last checkpoint: what had begun starts over")
+            checkpoint = None
         if checkpoint is not None:
             self._goes_on(checkpoint)
-        return Keeper(self._files, self._options.checkpoint_every, checkpoint)
+        return Keeper(self._files, self._options.checkpoint_every, experiment, checkpoint)
+
+    def _clear(self) -> None:
+        """Remove the checkpoints, unless a trial is left to go on: there was no time for it."""
+        left = (TrialState.RUNNING, TrialState.WAITING)
+        if self._files is not None and not self._study.get_trials(deepcopy=False, states=left):
+            self._files.clear()
 
     def _goes_on(self, checkpoint: Checkpoint) -> None:
-        self._say(f"{len(checkpoint.trials)} trials go on where they were kept")
+        self._say(f"going on from a checkpoint with {len(checkpoint.trials)} trials under way")
         if differences := checkpoint.differences():
             self._say(f"their values may differ by rounding: {', '.join(differences)}")
         if self._memory.deterministic:
@@ -149,14 +162,17 @@ class Session:
 
     def _refit_best(self) -> None:
         best = best_trial(self._study)
-        if best is None or known(self._study, BEST).get("number") == best.number:
+        if best is None:
+            return
+        found = known(self._study, BEST)
+        if found.get("number") == best.number and "test" in found:
             return
         hyperparameters = resolve(self._experiment.search_space, optuna.trial.FixedTrial(best.params, best.number))
         with self._ledger.phase("device_wait"):
             epochs = len(best.user_attrs[HISTORY]["folds"])  # fewer where it was stopped early
             result = self._engine.refit(best.number, hyperparameters, epochs)
         values = [float(value) for value in result.metrics[self._experiment.metric]]
-        found: dict[str, Any] = {"number": best.number, "test": values}
+        found = {"number": best.number, "test": values}
         if result.confusion is not None and result.confusion.shape[-1] <= _MOST_CLASSES:
             found["confusion"] = result.confusion[0].tolist()  # each fold's lane was a refit of its own; one is shown
         self._study.set_user_attr(BEST, found)

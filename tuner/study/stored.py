@@ -28,7 +28,7 @@ class CompiledProgram(TypedDict):
 
     caps: dict[str, int]
     batch_size: int
-    static: dict[str, Any]
+    static: NotRequired[dict[str, Any]]
     reason: str
 
 

@@ -3,6 +3,7 @@
 import errno
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -153,7 +154,7 @@ def test_a_checkpoint_counts_only_once_the_database_is_flushed(tmp_path):
 
 def test_other_machines_are_named(files):
     one = checkpoint()
-    other = Checkpoint(one.created, one.waiting, one.trials, one.scheduler, {**one.machine, "cores": 96})
+    other = replace(one, machine={**one.machine, "cores": 96})
     assert other.differences() == [f"cores: 96 became {one.machine['cores']}"]
 
 
@@ -162,6 +163,8 @@ def test_where_they_are(tmp_path, monkeypatch):
     assert folder_of(f"sqlite:///{tmp_path}/tuner.db", "ab12") == tmp_path / "tuner.db.checkpoints" / "ab12"
     assert folder_of("sqlite:///:memory:", "ab12") is None
     assert folder_of("postgresql://host/base", "ab12") == tmp_path / "tuner" / "checkpoints" / "ab12"
-    assert folder_of("sqlite:///:memory:", "ab12", str(tmp_path)) == tmp_path / "ab12"
+    assert folder_of("sqlite:///tuner.db", "ab12", str(tmp_path)) == tmp_path / "ab12"
+    assert folder_of("sqlite:///:memory:", "ab12", str(tmp_path)) is None
+    assert folder_of("sqlite:///file:x?mode=memory&uri=true", "ab12", str(tmp_path)) is None
     with pytest.raises(ValueError, match="letters and digits"):
         folder_of("sqlite:///tuner.db", "../../etc")

@@ -1,20 +1,26 @@
 """A study that was stopped or killed ends as one that was not: trials go on from their last checkpoint."""
 
 import json
+import math
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
 
 import tuner
 from tests.study.conftest import iris_experiment
-from tuner.study import Interrupted, Options
+from tuner.experiment import load_experiment
+from tuner.lanes.population import Population
+from tuner.study import Interrupted, Options, resume_study
 from tuner.study.checkpoints import CheckpointFiles
 from tuner.study.run import run_study
 from tuner.tracking import MemorySink
@@ -24,22 +30,37 @@ TRIALS = 14
 
 
 class StopsAfter(MemorySink):
-    """Presses Ctrl-C after so many epochs."""
+    """Presses Ctrl-C after so many epochs, or after so many trials were asked for."""
 
-    def __init__(self, epochs):
+    def __init__(self, epochs=math.inf, trials=math.inf):
         super().__init__()
-        self.left = epochs
-        self.started = {}
+        self.left = {"epochs": epochs, "trials": trials}
 
     def trial_started(self, trial):
         super().trial_started(trial)
-        self.started[trial.number] = 0
+        self._count("trials")
 
     def epoch(self, number, epoch, metrics):
         super().epoch(number, epoch, metrics)
-        self.left -= 1
-        if self.left == 0:
+        self._count("epochs")
+
+    def _count(self, what):
+        self.left[what] -= 1
+        if self.left[what] == 0:
             signal.raise_signal(signal.SIGINT)
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Trial and epoch of all that is trained."""
+    found, advance = [], Population.advance
+
+    def counting(self, chunk, trials):
+        found.extend((trial, self.seats[trial].epoch + 1) for trial in trials)
+        return advance(self, chunk, trials)
+
+    monkeypatch.setattr(Population, "advance", counting)
+    return found
 
 
 def options(storage, **changes):
@@ -56,15 +77,11 @@ def facts(study):
 
 
 def run_with_stops(experiment, chosen, stops):
-    """The study run to its end, stopped after so many epochs each time."""
-    sinks = []
-    for epochs in [*stops, 10**9]:
-        sinks.append(StopsAfter(epochs))
-        try:
-            return run_study(experiment, None, [], None, chosen, progress=sinks[-1]).study, sinks
-        except Interrupted:
-            continue
-    raise AssertionError("it never ended")
+    """The study's result, run to its end and stopped by each of these."""
+    for stop in stops:
+        with pytest.raises(Interrupted):
+            run_study(experiment, None, [], None, chosen, progress=stop)
+    return run_study(experiment, None, [], None, chosen)
 
 
 @pytest.mark.parametrize(
@@ -77,13 +94,16 @@ def run_with_stops(experiment, chosen, stops):
     ],
     ids=lambda fields: "-".join(fields.values()),
 )
-def test_a_study_that_was_stopped_anywhere_is_the_one_that_was_not(tmp_path, fields):
-    experiment = iris_experiment(epochs=10, **fields)
-    whole = run_study(experiment, None, [], None, options(f"sqlite:///{tmp_path}/whole.db")).study
-    stops = [1, 7, 2, 19, 11]
-    study, sinks = run_with_stops(experiment, options(f"sqlite:///{tmp_path}/stopped.db"), stops)
-    assert facts(study) == facts(whole)
-    assert len(sinks) == len(stops) + 1
+def test_a_study_that_was_stopped_anywhere_is_the_one_that_was_not(tmp_path, fields, trained):
+    experiment = iris_experiment(epochs=10, test_fraction=0.2, **fields)
+    whole = run_study(experiment, None, [], None, options(f"sqlite:///{tmp_path}/whole.db"))
+    once = Counter(trained)
+    trained.clear()
+    stops = [StopsAfter(trials=3), *(StopsAfter(epochs) for epochs in (1, 7, 2, 23)), StopsAfter(trials=2)]
+    found = run_with_stops(experiment, options(f"sqlite:///{tmp_path}/stopped.db"), stops)
+    assert facts(found.study) == facts(whole.study)
+    assert found.best.test == whole.best.test
+    assert Counter(trained) == once  # nothing twice, the refit of the best among it
     assert not (tmp_path / "stopped.db.checkpoints").exists()
 
 
@@ -91,54 +111,90 @@ def test_without_deterministic_a_trial_keeps_its_program_and_its_values(tmp_path
     experiment = iris_experiment(epochs=12)
     changes = {"deterministic": False, "trials": 8}
     whole = run_study(experiment, None, [], None, options(f"sqlite:///{tmp_path}/whole.db", **changes)).study
-    study, sinks = run_with_stops(experiment, options(f"sqlite:///{tmp_path}/stopped.db", **changes), [9, 16])
-    assert [trial.state for trial in study.trials] == [trial.state for trial in whole.trials]
+    stops = [StopsAfter(9), StopsAfter(16)]
+    study = run_with_stops(experiment, options(f"sqlite:///{tmp_path}/stopped.db", **changes), stops).study
     assert [trial.params for trial in study.trials] == [trial.params for trial in whole.trials]
-    homes = [[t.user_attrs["tuner:placement"]["caps"] for t in each.trials] for each in (study, whole)]
-    same = [trial.values for trial in study.trials] == [trial.values for trial in whole.trials]
-    assert same or homes[0] != homes[1]  # where measurements chose another program, values differ by rounding
-    told = sum(len(epochs) for sink in sinks for epochs in sink.epochs.values())
-    assert told >= 8 * 12
+    homes = [[t.user_attrs["tuner:placement"] for t in each.trials] for each in (study, whole)]
+    alike = [number for number, (one, other) in enumerate(zip(*homes, strict=True)) if one == other]
+    assert alike  # where measurements chose another program, values differ by rounding
+    for number in alike:
+        assert study.trials[number].intermediate_values == whole.trials[number].intermediate_values
 
 
-def test_what_a_stopped_study_had_trained_is_not_trained_again(tmp_path):
+def test_what_a_stopped_study_had_trained_is_not_trained_again(tmp_path, trained):
     experiment = iris_experiment(epochs=30)
-    chosen = options(f"sqlite:///{tmp_path}/tuner.db", trials=4)
+    chosen = options(f"sqlite:///{tmp_path}/tuner.db", trials=4, deterministic=False)
     with pytest.raises(Interrupted):
         run_study(experiment, None, [], None, chosen, progress=StopsAfter(4 * 20))
-    said = []
+    before, said = len(trained), []
     result = run_study(experiment, None, [], None, chosen, say=said.append)
-    assert "4 trials go on where they were kept" in said
+    assert "going on from a checkpoint with 4 trials under way" in said
     assert result.trials["complete"] == 4
-    epochs = [len(trial.intermediate_values) for trial in result.study.trials]
-    assert epochs == [30] * 4
-    assert result.cost["occupancy"] == 1.0
+    assert before >= 4 * 20
+    twice = {trial for (trial, _), times in Counter(trained).items() if times > 1}
+    assert twice == {result.best.number}  # it was refit
+    assert len(trained) == 4 * 30 + 30
 
 
-def test_a_model_that_changed_starts_its_trials_over(tmp_path, caplog):
+def test_an_experiment_that_changed_starts_its_trials_over(tmp_path, trained):
+    chosen = options(f"sqlite:///{tmp_path}/tuner.db", trials=2)
+    with pytest.raises(Interrupted):
+        run_study(iris_experiment(epochs=10), None, [], None, chosen, progress=StopsAfter(18))
+    changed, said = iris_experiment(epochs=5, metric="f1"), []
+    again = options(f"sqlite:///{tmp_path}/tuner.db", trials=2, allow_changed=True)
+    result = run_study(changed, None, [], None, again, say=said.append)
+    assert "the experiment is not that of the last checkpoint: what had begun starts over" in said
+    whole = run_study(changed, None, [], None, options(f"sqlite:///{tmp_path}/whole.db", trials=2)).study
+    assert facts(result.study) == facts(whole)
+
+
+def test_lanes_that_do_not_fit_start_over(tmp_path, caplog, monkeypatch):
     chosen = options(f"sqlite:///{tmp_path}/tuner.db", trials=2)
     with pytest.raises(Interrupted):
         run_study(iris_experiment(epochs=10), None, [], None, chosen, progress=StopsAfter(6))
+    latest = CheckpointFiles.latest
 
-    def deeper(trial):
-        from tests.study.conftest import iris_space
+    def of_another_version(self):
+        found = latest(self)
+        others = [replace(kept, snapshot=replace(kept.snapshot, lanes={"x": np.zeros(3)})) for kept in found.trials]
+        return replace(found, trials=others)
 
-        space = iris_space(trial)
-        return space | {"hidden": [*space["hidden"], 3]}
-
-    changed = iris_experiment(epochs=10, search_space=deeper)
-    result = run_study(changed, None, [], None, options(f"sqlite:///{tmp_path}/tuner.db", trials=2, allow_changed=True))
-    assert result.trials["complete"] == 2
+    with monkeypatch.context() as patch:
+        patch.setattr(CheckpointFiles, "latest", of_another_version)
+        result = run_study(iris_experiment(epochs=10), None, [], None, chosen)
     assert caplog.text.count("starts over") == 2
-    whole = run_study(changed, None, [], None, options(f"sqlite:///{tmp_path}/whole.db", trials=2)).study
-    assert facts(result.study) == facts(whole)
+    whole = run_study(iris_experiment(epochs=10), None, [], None, options(f"sqlite:///{tmp_path}/whole.db", trials=2))
+    assert facts(result.study) == facts(whole.study)
+
+
+def test_a_study_that_had_no_time_keeps_what_it_had(tmp_path):
+    experiment = iris_experiment(epochs=10)
+    with pytest.raises(Interrupted):
+        run_study(experiment, None, [], None, options(f"sqlite:///{tmp_path}/tuner.db"), progress=StopsAfter(20))
+    kept = sorted(path.name for path in tmp_path.glob("tuner.db.checkpoints/*/*"))
+    run_study(experiment, None, [], None, options(f"sqlite:///{tmp_path}/tuner.db", timeout=1e-9))
+    assert sorted(path.name for path in tmp_path.glob("tuner.db.checkpoints/*/*")) == kept
+
+
+def test_a_folder_that_was_chosen_is_remembered_and_stays(tmp_path):
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "iris.py").write_text(EXPERIMENT)
+    experiment, source = load_experiment(str(tmp_path / "iris.py"))
+    chosen = options(f"sqlite:///{tmp_path}/tuner.db", checkpoint_dir=str(tmp_path / "kept"), trials=3)
+    with pytest.raises(Interrupted):
+        run_study(experiment, source, ["epochs=8"], None, chosen, progress=StopsAfter(5))
+    assert list((tmp_path / "kept").iterdir())
+    said = []
+    resume_study("iris", options(f"sqlite:///{tmp_path}/tuner.db", trials=3, seed=0), say=said.append)
+    assert any("going on from a checkpoint" in sentence for sentence in said)
+    assert list((tmp_path / "kept").iterdir()) == []
 
 
 def test_none_are_kept_where_none_are_wanted(tmp_path):
     chosen = options(f"sqlite:///{tmp_path}/tuner.db", checkpoint_every=0)
     with pytest.raises(Interrupted):
         run_study(iris_experiment(epochs=10), None, [], None, chosen, progress=StopsAfter(6))
-    assert [path.name for path in tmp_path.iterdir()] == ["tuner.db"]
+    assert not list(tmp_path.glob("*checkpoints*"))
 
 
 # Real kills
@@ -153,7 +209,7 @@ def start(project, *more):
     command = [sys.executable, "-m", "tuner.cli", "run", "iris.py", "--trials", str(TRIALS), "--deterministic"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
-        [*command, "--checkpoint-every", "0.1", "--json", *more],
+        [*command, "--json", *more],
         cwd=project,
         env=environment,
         stdout=subprocess.PIPE,
@@ -166,20 +222,24 @@ def kill_until_done(project, seed, kills):
     """Run a study, killing its process at random moments of its training; how often it went on from a checkpoint."""
     rng, went_on = random.Random(seed), 0
     for _ in range(kills):
-        process = start(project, "--tracking-uri", f"sqlite:///{project}/mlflow.db")
+        every = rng.choice(["0.1", "60"])  # with the latter there may be none but that of the beginning
+        process = start(project, "--tracking-uri", f"sqlite:///{project}/mlflow.db", "--checkpoint-every", every)
         folder = project / "tuner.db.checkpoints"
         before = newest(folder)
         deadline = time.monotonic() + 60
         while newest(folder) == before and process.poll() is None and time.monotonic() < deadline:
+            if every == "60" and before:
+                time.sleep(rng.uniform(4, 7))  # it starts in this time
+                break
             time.sleep(0.01)
-        time.sleep(rng.uniform(0, 0.5))
+        time.sleep(rng.uniform(0, 0.8))
         process.send_signal(signal.SIGKILL)
         _, err = process.communicate()
-        went_on += "go on where they were kept" in err
+        went_on += "going on from a checkpoint" in err
     process = start(project, "--tracking-uri", f"sqlite:///{project}/mlflow.db")
     out, err = process.communicate(timeout=240)
     assert process.returncode == 0, err
-    return went_on + ("go on where they were kept" in err), json.loads(out)
+    return went_on + ("going on from a checkpoint" in err), json.loads(out)
 
 
 def newest(folder):
@@ -204,9 +264,9 @@ def test_a_study_that_was_killed_anywhere_is_the_one_that_was_not(tmp_path, kill
 def test_sigterm_keeps_what_runs_and_leaves_in_time(tmp_path):
     (tmp_path / "pyproject.toml").touch()
     (tmp_path / "iris.py").write_text(EXPERIMENT.replace("epochs=400", "epochs=20000"))
-    process = start(tmp_path, "--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db")
+    process = start(tmp_path, "--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db", "--checkpoint-every", "0.1")
     folder = tmp_path / "tuner.db.checkpoints"
-    while not newest(folder) and process.poll() is None:
+    while newest(folder) < 3 and process.poll() is None:
         time.sleep(0.05)
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)

@@ -36,13 +36,15 @@ class Checkpoint:
     """A study between two rounds.
 
     created: trials that there were. waiting: those of them that had not begun. trials: those that ran, in the order in
-    which they get their lanes. scheduler: of the engine, plain data. machine: that it was made on.
+    which they get their lanes. scheduler: of the engine, plain data. experiment: a digest of the experiment and the
+    seed. machine: that it was made on.
     """
 
     created: int
     waiting: Sequence[int]
     trials: Sequence[Kept]
     scheduler: Mapping[str, Any]
+    experiment: str = ""
     machine: Mapping[str, Any] = field(default_factory=this_machine)
 
     @property
@@ -59,7 +61,7 @@ class Checkpoint:
     def split(self) -> tuple[dict[str, Any], Arrays]:
         """Plain data, and the arrays that belong to it."""
         plain = {"format": FORMAT, "created": self.created, "waiting": list(self.waiting)}
-        plain |= {"scheduler": dict(self.scheduler), "machine": dict(self.machine)}
+        plain |= {"scheduler": dict(self.scheduler), "experiment": self.experiment, "machine": dict(self.machine)}
         arrays = {
             str(kept.number): {
                 str(place): array for place, array in enumerate(kept.snapshot.lanes.values()) if array.size
@@ -79,7 +81,9 @@ class Checkpoint:
         if plain["format"] != FORMAT:
             raise ValueError(f"format {plain['format']}")
         trials = [_kept(stored, arrays.get(str(stored["number"]), {})) for stored in plain["trials"]]
-        return cls(plain["created"], plain["waiting"], trials, plain["scheduler"], plain["machine"])
+        return cls(
+            plain["created"], plain["waiting"], trials, plain["scheduler"], plain["experiment"], plain["machine"]
+        )
 
 
 def _plain(kept: Kept) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Checkpoints on disk: written behind the loop by Orbax, whole or not at all, with a checksum of every file."""
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -16,6 +17,7 @@ from platformdirs import user_state_path
 from tuner.study.checkpoints.checkpoint import Checkpoint
 from tuner.study.storage import sqlite_file
 
+_BESIDE = ".checkpoints"  # what is added to the name of an SQLite file
 KEPT = 2  # the newest, and the one before in case that is damaged
 CHECKSUMS = "checksums.json"
 
@@ -25,16 +27,18 @@ log = logging.getLogger("tuner")
 def folder_of(storage_url: str, key: str, chosen: str | None = None) -> Path | None:
     """Where a study's checkpoints are: in a folder that was chosen, beside its SQLite file, or in the user's folder.
 
-    None where the database is in memory, and nothing can be resumed.
+    None where the database is in memory (or opened in a way of SQLite's own), and nothing can be resumed.
     """
     if not key.isalnum():
         raise ValueError(f"a study's key is letters and digits: {key!r}")
+    file = sqlite_file(storage_url)
+    if storage_url.startswith("sqlite") and file is None:
+        return None
     if chosen is not None:
         return Path(chosen) / key
-    if not storage_url.startswith("sqlite"):
+    if file is None:
         return Path(user_state_path("tuner")) / "checkpoints" / key
-    file = sqlite_file(storage_url)
-    return None if file is None else file.with_name(f"{file.name}.checkpoints") / key
+    return file.with_name(f"{file.name}{_BESIDE}") / key
 
 
 class CheckpointFiles:
@@ -87,8 +91,9 @@ class CheckpointFiles:
         """Remove all: the study has ended."""
         self.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
-        if self.folder.parent.is_dir() and not any(self.folder.parent.iterdir()):
-            self.folder.parent.rmdir()
+        if self.folder.parent.name.endswith(_BESIDE):
+            with contextlib.suppress(OSError):  # other studies of the database have some
+                self.folder.parent.rmdir()
 
     def _paths(self) -> list[Path]:
         if not self.folder.is_dir():

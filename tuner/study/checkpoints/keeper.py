@@ -1,7 +1,9 @@
 """When trials are kept: once an interval is over, each as soon as it stands still between two epochs."""
 
+import math
 import time
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
 from tuner.study.checkpoints.checkpoint import Checkpoint, Kept
 from tuner.study.checkpoints.files import CheckpointFiles
@@ -12,15 +14,29 @@ class Keeper:
 
     Args:
         files: where checkpoints are written.
-        interval: seconds from one to the next.
+        interval: seconds from one to the next; 0 keeps none.
+        experiment: a digest of the experiment and the seed.
         found: the last one of an earlier run, where the study goes on; its trials are waiting.
     """
 
-    def __init__(self, files: CheckpointFiles, interval: float, found: Checkpoint | None) -> None:
-        self._files, self._interval, self.found = files, interval, found
-        self._due = time.monotonic() + interval
+    def __init__(
+        self, files: CheckpointFiles, interval: float, experiment: str, found: Checkpoint | None = None
+    ) -> None:
+        self._files, self._interval, self._experiment = files, interval or math.inf, experiment
+        self._found = found
+        self._due = time.monotonic() + self._interval
         self._wanted: list[int] = []
         self._kept: dict[int, Kept] = {}
+
+    def found(self) -> Checkpoint | None:
+        """The checkpoint to go on from, once: what it holds is as large as all lanes."""
+        found, self._found = self._found, None
+        return found
+
+    def first(self, checkpoint: Checkpoint) -> None:
+        """Write one of a study that begins: whatever happens until the next is done once more."""
+        if self._interval < math.inf:
+            self._save(checkpoint)
 
     def look(
         self,
@@ -57,6 +73,8 @@ class Keeper:
         checkpoint_of: Callable[[Sequence[Kept]], Checkpoint],
     ) -> None:
         """Keep all trials, none of which is training: the study stops here."""
+        if self._interval == math.inf:
+            return
         self._files.wait()
         self._wanted = list(running)
         self._kept = {number: kept for number in running if (kept := kept_of(number)) is not None}
@@ -67,4 +85,7 @@ class Keeper:
         kept = [self._kept[number] for number in self._wanted if number in self._kept]
         self._wanted, self._kept = [], {}
         if kept:
-            self._files.save(checkpoint_of(kept))
+            self._save(checkpoint_of(kept))
+
+    def _save(self, checkpoint: Checkpoint) -> None:
+        self._files.save(replace(checkpoint, experiment=self._experiment))
