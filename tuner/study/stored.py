@@ -2,10 +2,10 @@
 
 import logging
 from dataclasses import asdict
-from typing import Any, NotRequired
+from typing import Annotated, Any, NotRequired
 
 import optuna
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from tuner.errors import InputError
@@ -35,7 +35,7 @@ class CompiledProgram(TypedDict):
 class Cost(TypedDict):
     """What a run cost: seconds by phase, counts and shares. What an older study did not book is missing."""
 
-    wall_seconds: float
+    wall_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     startup: NotRequired[float]
     compile_wait: NotRequired[float]
     device_wait: NotRequired[float]
@@ -57,7 +57,7 @@ class Cost(TypedDict):
 _KINDS: dict[str, TypeAdapter[Any]] = {
     BEST: TypeAdapter(Best),
     COST: TypeAdapter(Cost),
-    COST_TOTAL: TypeAdapter(dict[str, float | dict[str, float]]),
+    COST_TOTAL: TypeAdapter(Cost),
 }
 _MEMORY = TypeAdapter(StudyMemory)
 
