@@ -2,6 +2,7 @@
 
 import gc
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 
 from tests.study.storage.conftest import draw, in_database, new_study
+from tuner import InputError
 from tuner.study.storage import (
     WriteFailed,
     open_storage,
@@ -149,3 +151,13 @@ def test_sqlite_in_memory_needs_no_thread():
     storage.flush()
     assert storage._tables.read([trial._trial_id]) == study.trials
     assert storage._writer._thread is None
+
+
+def test_a_server_that_does_not_answer_is_said_in_time():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql+psycopg://me:secret@127.0.0.1:{silent.getsockname()[1]}/base"
+        began = time.monotonic()
+        with pytest.raises(InputError, match=r"the database cannot be used .*timeout expired") as refused:
+            open_storage(url)
+    assert time.monotonic() - began < 5
+    assert "secret" not in str(refused.value)

@@ -16,6 +16,7 @@ from tuner.study.storage.urls import check_storage_url, sqlite_file, without_pas
 from tuner.study.storage.writer import WriteFailed, cause_of
 
 _SQLITE_WAIT_SECONDS = 60
+_CONNECT_SECONDS = 4  # else a server that does not answer is waited for as long as the system likes
 _NEXT = "Check the URL and that the database runs and may be written, or give another --storage."
 
 _opened: "weakref.WeakSet[Storage]" = weakref.WeakSet()
@@ -64,9 +65,13 @@ def close_databases() -> None:
 
 
 def _engine_options(url: str) -> dict[str, Any]:
-    if make_url(url).get_backend_name() == "sqlite":
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
         return {"connect_args": {"timeout": _SQLITE_WAIT_SECONDS}}
-    return {"pool_pre_ping": True}
+    options: dict[str, Any] = {"pool_pre_ping": True}
+    if "connect_timeout" not in parsed.query:
+        options["connect_args"] = {"connect_timeout": _CONNECT_SECONDS}  # psycopg, psycopg2, PyMySQL and mysqlclient
+    return options
 
 
 def _use_wal(backend: RDBStorage) -> None:
