@@ -7,13 +7,12 @@ was told, so with ``deterministic`` the same seed and number of parallel trials 
 anything takes; else trials whose program is ready do not wait for those whose program is not.
 """
 
-import copy
 import logging
 import math
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import optuna
@@ -23,13 +22,12 @@ from tuner.errors import InputError
 from tuner.experiment import Experiment, resolve
 from tuner.lanes.engine import Engine, Wait
 from tuner.lanes.results import EpochResult
-from tuner.lanes.snapshots import DoesNotFit
 from tuner.study.checkpoints import Checkpoint, Keeper, Kept
 from tuner.study.foresight import MOST, foreseen
 from tuner.study.ledger import Ledger
 from tuner.study.pruners import judges
 from tuner.study.record import HISTORY, PLACEMENT, REASON, History, jsonable, trial_record
-from tuner.study.running import Running, divergence, hyperparameters_of, report_again, rungs_of, take
+from tuner.study.running import Running, divergence, hyperparameters_of, kept_of, resumed
 from tuner.study.samplers import Booked, Grid, set_generators
 from tuner.study.storage import RESOLVED, Storage, allow_stop, is_stopped, report_epochs, requeue, set_attributes
 from tuner.tracking import Sink, TrialRecord
@@ -145,28 +143,19 @@ class Loop:
         self._foresee(checkpoint.scheduler["foreseen"])
         with self._ledger.phase("ask_tell"):
             for kept in checkpoint.trials:
-                self._take(kept)
+                running = resumed(self._study, self._experiment, self._engine, kept)
+                if running is not None:
+                    self._waiting.remove(kept.number)
+                    self._running[kept.number] = running
+                    self._show_again(running)
         return bool(self._running)
 
-    def _take(self, kept: Kept) -> None:
-        trial = take(self._study, kept.number)
-        if trial is None:
-            return
-        self._waiting.remove(kept.number)
-        hyperparameters = resolve(self._experiment.search_space, trial)
-        history = History(self._experiment.metric, kept.folds, kept.means, self._experiment.curves)
-        try:
-            self._engine.add(kept.number, hyperparameters, kept.snapshot)
-        except DoesNotFit as error:
-            log.warning("trial %d starts over, what was kept of it does not fit: %s", kept.number, error)
-            self._engine.add(kept.number, hyperparameters)
-            history, kept = History(self._experiment.metric, curves=self._experiment.curves), replace(kept, rungs={})
-        self._running[kept.number] = Running(trial, kept.started, history, setting(hyperparameters, "patience"))
-        report_again(self._study, trial, history, kept.rungs)
+    def _show_again(self, running: Running) -> None:
+        number = running.trial.number
         with self._ledger.phase("tracking_wait"):
-            self._sink.trial_started(TrialRecord(kept.number, "running", dict(trial.params), kept.started))
-            for index in range(len(history.folds)):
-                self._sink.epoch(kept.number, index + 1, history.epoch(index))
+            self._sink.trial_started(TrialRecord(number, "running", dict(running.trial.params), running.started))
+            for index in range(len(running.history.folds)):
+                self._sink.epoch(number, index + 1, running.history.epoch(index))
 
     def _keep(self) -> None:
         if self._keeper is not None:
@@ -182,12 +171,7 @@ class Loop:
                 self._keeper.last(list(self._running), self._kept, self._checkpoint_of)
 
     def _kept(self, number: int) -> Kept | None:
-        running, snapshot = self._running[number], self._engine.snapshot(number)
-        history = copy.deepcopy(running.history)
-        if snapshot is None:
-            return None
-        rungs = rungs_of(self._study, running.trial)
-        return Kept(number, running.started, history.folds, history.means, rungs, snapshot)
+        return kept_of(self._study, self._running[number], self._engine.snapshot(number))
 
     def _checkpoint_of(self, trials: Sequence[Kept]) -> Checkpoint:
         return Checkpoint(self._created, list(self._waiting), trials, self._engine.scheduler)

@@ -1,5 +1,7 @@
 """Trials that run: what the loop knows of them, and how one that was kept goes on."""
 
+import copy
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -8,12 +10,17 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState
 
-from tuner.experiment import resolve
+from tuner.experiment import Experiment, resolve
 from tuner.experiment.sampling import SearchSpace
+from tuner.lanes.engine import Engine
 from tuner.lanes.results import EpochResult
-from tuner.study.checkpoints import Checkpoint
+from tuner.lanes.snapshots import DoesNotFit, Snapshot
+from tuner.study.checkpoints import Checkpoint, Kept
 from tuner.study.record import History
 from tuner.study.storage import RUNG, Storage, report_epochs, requeue
+from tuner.training.settings import setting
+
+log = logging.getLogger("tuner")
 
 
 @dataclass
@@ -34,8 +41,34 @@ def roll_back(study: optuna.Study, checkpoint: Checkpoint) -> None:
             requeue(storage, trial, ended=True)
 
 
-def take(study: optuna.Study, number: int) -> optuna.Trial | None:
-    """A trial that waits, running again with its parameters; None where it does not wait any more."""
+def kept_of(study: optuna.Study, running: Running, snapshot: Snapshot | None) -> Kept | None:
+    """What a checkpoint holds of a trial; None where there is no snapshot."""
+    if snapshot is None:
+        return None
+    history = copy.deepcopy(running.history)
+    attributes = study._storage.get_trial(running.trial._trial_id).system_attrs
+    rungs = {name: value for name, value in attributes.items() if name.startswith(RUNG)}
+    return Kept(running.trial.number, running.started, history.folds, history.means, rungs, snapshot)
+
+
+def resumed(study: optuna.Study, experiment: Experiment, engine: Engine, kept: Kept) -> Running | None:
+    """A trial that waits, running again as it was kept; None where it does not wait any more."""
+    trial = _taken(study, kept.number)
+    if trial is None:
+        return None
+    hyperparameters = resolve(experiment.search_space, trial)
+    history, rungs = History(experiment.metric, kept.folds, kept.means, experiment.curves), kept.rungs
+    try:
+        engine.add(kept.number, hyperparameters, kept.snapshot)
+    except DoesNotFit as error:
+        log.warning("trial %d starts over, what was kept of it does not fit: %s", kept.number, error)
+        engine.add(kept.number, hyperparameters)
+        history, rungs = History(experiment.metric, curves=experiment.curves), {}
+    _report_again(study, trial, history, rungs)
+    return Running(trial, kept.started, history, setting(hyperparameters, "patience"))
+
+
+def _taken(study: optuna.Study, number: int) -> optuna.Trial | None:
     storage = cast("Storage", study._storage)
     trials = study.get_trials(deepcopy=False)
     if number >= len(trials) or trials[number].state != TrialState.WAITING:
@@ -46,19 +79,13 @@ def take(study: optuna.Study, number: int) -> optuna.Trial | None:
     return optuna.Trial(study, trial_id)
 
 
-def report_again(study: optuna.Study, trial: optuna.Trial, history: History, rungs: Mapping[str, Any]) -> None:
+def _report_again(study: optuna.Study, trial: optuna.Trial, history: History, rungs: Mapping[str, Any]) -> None:
     """Store what a trial had reported before it was put back to waiting, and what its pruner had noted."""
     storage, trial_id = cast("Storage", study._storage), trial._trial_id
     with storage.together():
         report_epochs(storage, [(trial_id, epoch, value) for epoch, value in enumerate(history.values, 1)])
         for name, value in rungs.items():
             storage.set_trial_system_attr(trial_id, name, value)
-
-
-def rungs_of(study: optuna.Study, trial: optuna.Trial) -> dict[str, Any]:
-    """What Optuna's pruners with rungs have noted of a trial; it goes when the trial is put back to waiting."""
-    attributes = study._storage.get_trial(trial._trial_id).system_attrs
-    return {name: value for name, value in attributes.items() if name.startswith(RUNG)}
 
 
 def hyperparameters_of(study: optuna.Study, search_space: SearchSpace, number: int) -> Mapping[str, Any]:

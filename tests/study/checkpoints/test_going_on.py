@@ -107,6 +107,43 @@ def test_a_study_that_was_stopped_anywhere_is_the_one_that_was_not(tmp_path, fie
     assert not (tmp_path / "stopped.db.checkpoints").exists()
 
 
+class Crash(BaseException):
+    """Nothing is kept on the way out."""
+
+
+class Crashes(MemorySink):
+    def __init__(self, epochs):
+        super().__init__()
+        self.left = epochs
+
+    def epoch(self, number, epoch, metrics):
+        self.left -= 1
+        if self.left == 0:
+            raise Crash
+
+
+@pytest.mark.parametrize("saved", [1, 4, 9])
+def test_what_ended_after_the_last_checkpoint_is_done_once_more_in_the_same_order(tmp_path, monkeypatch, saved):
+    experiment = iris_experiment(epochs=10, sampler="tpe", pruner="asha")
+    whole = run_study(experiment, None, [], None, options(f"sqlite:///{tmp_path}/whole.db", trials=30)).study
+    save, calls = CheckpointFiles.save, []
+
+    def at_first(self, checkpoint):
+        calls.append(checkpoint)
+        if len(calls) <= saved:
+            save(self, checkpoint)
+            self.wait()
+
+    chosen = options(f"sqlite:///{tmp_path}/crashed.db", trials=30, checkpoint_every=1e-9)
+    with monkeypatch.context() as patch:
+        patch.setattr(CheckpointFiles, "save", at_first)
+        with pytest.raises(Crash):
+            run_study(experiment, None, [], None, chosen, progress=Crashes(60))
+    ended = optuna.load_study(study_name="iris", storage=chosen.storage).get_trials()
+    assert sum(trial.state.is_finished() for trial in ended) > len(calls[saved - 1].ended)
+    assert facts(run_study(experiment, None, [], None, chosen).study) == facts(whole)
+
+
 def test_without_deterministic_a_trial_keeps_its_program_and_its_values(tmp_path):
     experiment = iris_experiment(epochs=12)
     changes = {"deterministic": False, "trials": 8}
