@@ -65,6 +65,19 @@ def test_a_piece_has_its_rows_and_rows_know_their_places():
     assert sorted(seen) == sorted(chosen.tolist())
 
 
+def test_a_read_that_failed_is_told_and_tried_again(monkeypatch):
+    pieces = Pieces(prepare(make_dataset(rows=ROWS)), AT_ONCE)
+
+    def fails(*_):
+        raise OSError("the disk is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pieces_module, "_filled", fails)
+        with pytest.raises(OSError, match="the disk is away"):
+            pieces.data(0)
+    assert len(pieces.data(0).inputs) == pieces.shapes.inputs.shape[0]
+
+
 def test_only_so_many_pieces_are_held():
     pieces = Pieces(prepare(make_dataset(rows=ROWS)), 100)
     assert len(pieces) > HELD

@@ -75,7 +75,8 @@ class Pieces:
 
     def _asked(self, piece: int) -> "Future[Data]":
         with self._lock:
-            if piece not in self._held:
+            held = self._held.get(piece)
+            if held is None or (held.done() and held.exception()):  # what failed is read again
                 self._held[piece] = _READER.submit(self._read, piece)
             self._held.move_to_end(piece)
             while len(self._held) > HELD:
