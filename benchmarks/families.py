@@ -24,16 +24,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the files beside this one,
 import optuna
 
 from benchmarks import commands
-from benchmarks.lanes import device
+from benchmarks.lanes import device, population_of
 from tuner import Width
 from tuner.experiment import Experiment, arrays_of, load_experiment, override
 from tuner.lanes.arrays import Arrays
-from tuner.lanes.draws import draw
 from tuner.lanes.engine import Engine
 from tuner.lanes.flights import THREADS
 from tuner.lanes.layout import layout_of
 from tuner.lanes.population import Population
-from tuner.lanes.program import Program
 from tuner.training.recipe import Recipe
 from tuner.training.settings import parts_of, setting
 
@@ -83,9 +81,9 @@ def measured(name: str, chosen: argparse.Namespace) -> dict[str, Any]:
     experiment = sliced(name, chosen)
     arrays, hyperparameters = arrays_of(experiment), hyperparameters_of(experiment)
     one = replace(arrays, folds=arrays.folds[:1])
-    alone = population_of(experiment, one, hyperparameters, None)
-    stacked = population_of(experiment, arrays, hyperparameters, None)
-    turns = population_of(experiment, arrays, hyperparameters, 1)
+    alone = trial_of(experiment, one, hyperparameters, None)
+    stacked = trial_of(experiment, arrays, hyperparameters, None)
+    turns = trial_of(experiment, arrays, hyperparameters, 1)
     engine = engine_of(experiment, arrays, hyperparameters, chosen.trials)
     seconds = medians_of(
         {
@@ -128,15 +126,13 @@ def _filled(value: Any) -> Any:
     return Width(value.size, value.size) if isinstance(value, Width) else value
 
 
-def population_of(
+def trial_of(
     experiment: Experiment, arrays: Arrays, hyperparameters: dict[str, Any], together: int | None
 ) -> Population:
     """One trial in a program of its own sizes."""
     parts, batch_size = parts_of(hyperparameters), setting(hyperparameters, "batch_size")
     recipe = Recipe(experiment.model, arrays.spec, arrays.task, parts.signature)
-    population = Population(Program(recipe, layout_of(arrays, batch_size, 1, together=together)), arrays, arrays.folds)
-    population.insert(0, draw(recipe, parts.numbers, 0, 0, len(arrays.folds)))
-    return population
+    return population_of(recipe, arrays, parts.numbers, layout_of(arrays, batch_size, 1, together=together))
 
 
 def engine_of(experiment: Experiment, arrays: Arrays, hyperparameters: dict[str, Any], trials: int) -> Engine:

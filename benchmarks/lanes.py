@@ -89,13 +89,18 @@ def measure(
         layout: the program's.
         epochs: that the median is of; one more comes before them.
     """
-    program = Program(recipe, layout)
-    population = Population(program, arrays, arrays.folds)
-    for trial in range(layout.trials):
-        population.insert(trial, draw(recipe, numbers, 0, trial, len(arrays.folds)))
+    population = population_of(recipe, arrays, numbers, layout)
     trials = range(layout.trials)
     seconds = [population.advance(0, trials).seconds for _ in range(1 + epochs)]
-    return statistics.median(seconds[1:]), program.seconds
+    return statistics.median(seconds[1:]), population.program.seconds
+
+
+def population_of(recipe: Recipe, arrays: Arrays, numbers: Mapping[str, float], layout: Layout) -> Population:
+    """A population of one full chunk, all of whose trials have the same numbers."""
+    population = Population(Program(recipe, layout), arrays, arrays.folds)
+    for trial in range(layout.trials):
+        population.insert(trial, draw(recipe, numbers, 0, trial, len(arrays.folds)))
+    return population
 
 
 def device() -> str:

@@ -20,14 +20,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the files beside this one,
 import numpy as np
 
 from benchmarks import commands
-from benchmarks.lanes import device
+from benchmarks.lanes import device, population_of
 from search_spaces.cnn import image_cnn
 from tuner import Experiment, datasets, models
 from tuner.experiment import arrays_of
-from tuner.lanes.draws import draw
 from tuner.lanes.layout import layout_of
 from tuner.lanes.population import Population
-from tuner.lanes.program import Program
 from tuner.training.recipe import Recipe
 from tuner.training.settings import parts_of
 
@@ -45,7 +43,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         rows = write_mnist(Path(folder))
         ways = {"in memory": rows, "in pieces": chosen.rows_at_once}
-        populations = {way: population_of(Path(folder), at_once, chosen.folds) for way, at_once in ways.items()}
+        populations = {way: reading(Path(folder), at_once, chosen.folds) for way, at_once in ways.items()}
         seconds: dict[str, list[float]] = {way: [] for way in ways}
         for _ in range(1 + chosen.epochs):
             for way, population in populations.items():
@@ -69,8 +67,8 @@ def write_mnist(folder: Path) -> int:
     return len(data.inputs)
 
 
-def population_of(folder: Path, rows_at_once: int, folds: int) -> Population:
-    """A population with one trial."""
+def reading(folder: Path, rows_at_once: int, folds: int) -> Population:
+    """A population with one trial, on the data of a folder."""
     experiment = Experiment(
         name="streaming",
         data=datasets.npy(folder / "images.npy", folder / "labels.npy"),
@@ -81,9 +79,7 @@ def population_of(folder: Path, rows_at_once: int, folds: int) -> Population:
     )
     arrays, parts = arrays_of(experiment), parts_of(TRIAL)
     recipe = Recipe(experiment.model, arrays.spec, arrays.task, parts.signature)
-    population = Population(Program(recipe, layout_of(arrays, 64, 1, **_together())), arrays, arrays.folds)
-    population.insert(0, draw(recipe, parts.numbers, 0, 0, folds))
-    return population
+    return population_of(recipe, arrays, parts.numbers, layout_of(arrays, 64, 1, **_together()))
 
 
 def _together() -> dict[str, Any]:
