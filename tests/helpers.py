@@ -10,6 +10,19 @@ from tuner.training.recipe import Recipe
 from tuner.training.settings import FLOATS
 from tuner.training.tasks import task_of
 
+PHASES = (
+    "startup",
+    "compile_wait",
+    "device_wait",
+    "sampling",
+    "placing",
+    "ask_tell",
+    "tracking_wait",
+    "checkpoint_wait",
+    "other",
+)
+"""The seconds of a study's cost, which sum to its wall time: the names that ``--json`` promises."""
+
 
 def make_dataset(task="classification", rows=90, columns=5, outputs=3):
     rng = np.random.default_rng(0)

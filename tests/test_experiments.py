@@ -62,6 +62,9 @@ def test_what_was_trained_on_clothes_goes_on_with_digits(tmp_path, monkeypatch, 
         written = capsys.readouterr()
         assert left.value.code == 0, written.err
         assert len(json.loads(written.out)["best"]["test"]) == 2
+    with pytest.raises(SystemExit) as left:
+        main(["run", str(file), *slices, "--storage", f"sqlite:///{tmp_path}/other.db"])
+    assert left.value.code == 0, capsys.readouterr().err  # the weights come from where the file says
 
 
 def test_the_settings_that_are_often_given_are_another_experiment_of_the_file():

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_wine
 
+from tests.helpers import PHASES
 from tuner import cli
 
 PAGE = Path(__file__).parents[1] / "docs" / "own-model.md"
@@ -99,18 +100,7 @@ def test_classification(folder, capsys, monkeypatch):
     assert best["resolved"] == best["hyperparameters"]
     assert re.fullmatch(r"[0-9a-f]{32}", best["mlflow_run_id"])
     cost = result["cost"]
-    phases = (
-        "startup",
-        "compile_wait",
-        "device_wait",
-        "sampling",
-        "placing",
-        "ask_tell",
-        "tracking_wait",
-        "checkpoint_wait",
-        "other",
-    )
-    assert sum(cost[phase] for phase in phases) == pytest.approx(cost["wall_seconds"])
+    assert sum(cost[phase] for phase in PHASES) == pytest.approx(cost["wall_seconds"])
     assert 1 <= cost["programs"] <= 3
     assert 0 < cost["occupancy"] <= 1
     assert cost["mask_tax"] == 0

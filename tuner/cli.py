@@ -64,46 +64,27 @@ def app() -> None:
 @dir_option
 @quiet_option
 @json_option
-def run(  # noqa: PLR0913  a command takes what its options are
+def run(
     experiment: str,
     *,
-    trials: int,
-    timeout: float | None,
     study: str | None,
-    storage: str,
-    tracking_uri: str,
     parallel_trials: str,
-    seed: int,
     settings: tuple[str, ...],
-    deterministic: bool,
-    allow_changed: bool,
-    checkpoint_every: float,
-    checkpoint_dir: str | None,
     quiet: bool,
     as_json: bool,
+    **chosen: Any,
 ) -> str:
     """Run a study of EXPERIMENT, a Python file or FILE.py:NAME, to a total number of trials."""
     from tuner.experiment import load_experiment
     from tuner.study import Options, run_study
 
-    options = Options(
-        trials=trials,
-        timeout=timeout,
-        storage=storage,
-        tracking_uri=tracking_uri,
-        parallel_trials=_parallel(parallel_trials),
-        seed=seed,
-        deterministic=deterministic,
-        allow_changed=allow_changed,
-        checkpoint_every=checkpoint_every,
-        checkpoint_dir=checkpoint_dir,
-    )
+    options = Options(parallel_trials=_parallel(parallel_trials), **chosen)
     options.check()
     _quieten()
     loaded, source = load_experiment(experiment)
-    progress = None if quiet else _progress(trials)
+    progress = None if quiet else _progress(options.trials)
     result = run_study(loaded, source, settings, study, options, progress=progress, say=_say, began=_STARTED)
-    return _shown(result, storage, as_json=as_json)
+    return _shown(result, options.storage, as_json=as_json)
 
 
 @app.command()
@@ -117,35 +98,15 @@ def run(  # noqa: PLR0913  a command takes what its options are
 @dir_option
 @quiet_option
 @json_option
-def resume(  # noqa: PLR0913
-    study: str,
-    *,
-    trials: int,
-    timeout: float | None,
-    storage: str,
-    tracking_uri: str | None,
-    allow_changed: bool,
-    checkpoint_every: float,
-    checkpoint_dir: str | None,
-    quiet: bool,
-    as_json: bool,
-) -> str:
+def resume(study: str, *, quiet: bool, as_json: bool, **chosen: Any) -> str:
     """Complete STUDY from what it remembers."""
     from tuner.study import Options, resume_study
 
-    options = Options(
-        trials=trials,
-        timeout=timeout,
-        storage=storage,
-        tracking_uri=tracking_uri,
-        allow_changed=allow_changed,
-        checkpoint_every=checkpoint_every,
-        checkpoint_dir=checkpoint_dir,
-    )
+    options = Options(**chosen)
     _quieten()
-    progress = None if quiet else _progress(trials)
+    progress = None if quiet else _progress(options.trials)
     result = resume_study(study, options, progress=progress, say=_say, began=_STARTED)
-    return _shown(result, storage, as_json=as_json)
+    return _shown(result, options.storage, as_json=as_json)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """Whatever is given: success, or exit code 2 with one message; never a traceback, never a half-written study."""
 
 import contextlib
+import inspect
 import io
 import json
 import os
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from tests.study.conftest import iris_experiment
+from tests.study.conftest import iris_experiment, iris_space
 from tuner import Experiment, InputError, datasets, models
 from tuner.cli import _exit_code
 from tuner.experiment import arrays_of
@@ -27,23 +28,16 @@ fuzzed = settings(
     suppress_health_check=list(HealthCheck),
 )
 
-SOURCE = '''"""An experiment."""
+SOURCE = f'''"""An experiment."""
 
 from search_spaces.mlp import one_layer
 from tuner import Experiment, Width, datasets, models
 
 
-def space(trial):
-    return {
-        "hidden": [Width(trial.suggest_int("hidden_0", 4, 16), cap=16)],
-        "learning_rate": trial.suggest_float("learning_rate", 1e-3, 1e-1, log=True),
-        "batch_size": trial.suggest_categorical("batch_size", [16, 32]),
-        "dropout": trial.suggest_float("dropout", 0.0, 0.5),
-    }
-
+{inspect.getsource(iris_space)}
 
 experiment = Experiment(
-    name="fuzz", data=datasets.iris, model=models.MLP, search_space=space, metric="accuracy", folds=3, epochs=2
+    name="fuzz", data=datasets.iris, model=models.MLP, search_space=iris_space, metric="accuracy", folds=3, epochs=2
 )
 '''
 TOKENS = re.findall(r"\w+|\s+|[^\w\s]", SOURCE)
@@ -151,9 +145,7 @@ def test_csv_files(folder, rows, raw, header, task):
     options = {} if task is None else {"task": task}
     with contextlib.suppress(InputError):
         data = datasets.csv(str(file), target="y", **options)
-        experiment = Experiment(
-            name="csv", data=data, model=models.MLP, search_space=iris_experiment().search_space, folds=2
-        )
+        experiment = Experiment(name="csv", data=data, model=models.MLP, search_space=iris_space, folds=2)
         arrays_of(experiment)
 
 

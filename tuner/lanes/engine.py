@@ -1,8 +1,8 @@
 """The engine: trials go in, an epoch's results of every trial come out. It alone decides which program trains what."""
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import FIRST_COMPLETED, wait
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -91,7 +91,6 @@ class Engine:
         )
         self._waiting = Waiting(self._homes, self._draw)
         self._seated: dict[int, Seated] = {}
-        self._failed: dict[int, Exception] = {}
         self._first_of: dict[Hashable, int] = {}  # the first trial of each family, which stands for it in a checkpoint
         self._open: dict[Home, Population] = {}
         self._compaction = None if deterministic else Compaction(self._homes, arrays)
@@ -168,11 +167,11 @@ class Engine:
             if len(self._seated) >= self._slots:
                 break
             if until == "all" or placed.program.done():
-                with self._failing(trial):
+                with self._waiting.failing(trial):
                     self._seat(trial, placed)
         if not (self._more_to_come or self._waiting.placed or self.is_training):
             self._compact()
-        failed, self._failed, self._waiting.failed = self._failed | self._waiting.failed, {}, {}
+        failed, self._waiting.failed = self._waiting.failed, {}
         return failed
 
     @property
@@ -290,17 +289,8 @@ class Engine:
         """Let go of what runs, and of programs that nobody waits for any more."""
         self.settle()
         self._waiting.clear()
-        for held in (self._seated, self._failed, self._open):
+        for held in (self._seated, self._open):
             held.clear()
-
-    @contextmanager
-    def _failing(self, trial: int) -> Iterator[None]:
-        """A user's model may raise anything while it is traced or built; that trial alone fails."""
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001
-            self._waiting.remove(trial)
-            self._failed[trial] = error
 
     def _split(self, hyperparameters: Mapping[str, Any]) -> Split:
         return parts_of(hyperparameters, self._static)
@@ -351,7 +341,7 @@ class Engine:
         try:
             again, results = train_again(self._homes, self._arrays, home, layout, seats, self._draw)
         except OutOfMemoryError as error:
-            self._failed |= dict.fromkeys(trials, error)
+            self._waiting.failed |= dict.fromkeys(trials, error)
             return {}
         self._open[home] = again
         self._seated |= {trial: Seated(before[trial].asked, home, again) for trial in trials}

@@ -1,16 +1,14 @@
 """Training once more what ran out of memory, in a smaller program: a start is drawn again, nothing has to be kept."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from tuner.lanes.arrays import Arrays
-from tuner.lanes.draws import Drawn
 from tuner.lanes.homes import Home, Homes
 from tuner.lanes.layout import Layout
 from tuner.lanes.memory import is_out_of_memory
 from tuner.lanes.population import Population, Seat
 from tuner.lanes.results import EpochResult, results_of
-
-Draw = Callable[[Home, Mapping[str, float], int], Drawn]
+from tuner.lanes.waiting import Draw
 
 
 def train_again(

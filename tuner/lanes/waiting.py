@@ -1,7 +1,8 @@
 """Trials that have no lanes yet: foreseen, taken on, or placed in a program that may still be compiling."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from tuner.hyperparameters import Split
@@ -40,7 +41,7 @@ class Waiting:
 
     Attributes:
         placed: those that have a home, by number.
-        failed: those whose model raised, with the exception. Whoever looks takes them out.
+        failed: those that cannot be trained, with the exception. Whoever looks takes them out.
     """
 
     def __init__(self, homes: Homes, draw: Draw) -> None:
@@ -80,26 +81,30 @@ class Waiting:
         """Find a home for every trial that was taken on, and have its program compiled in the background."""
         for trial, taken in list(self._taken.items()):
             del self._taken[trial]
-            try:
+            with self.failing(trial):
                 self.placed[trial] = self._placed(taken)
-            except Exception as error:  # noqa: BLE001  a user's model may raise anything: this trial alone fails
-                self.failed[trial] = error
 
     def draw_ahead(self) -> None:
         """Draw what the placed trials start with, as far as that was not done."""
         for trial, placed in list(self.placed.items()):
             if trial in self._drawn or placed.snapshot is not None:
                 continue
-            try:
+            with self.failing(trial):
                 self._drawn[trial] = self._draw(placed.home, placed.parts.numbers, trial)
-            except Exception as error:  # noqa: BLE001
-                del self.placed[trial]
-                self.failed[trial] = error
 
     def drawn(self, trial: int) -> Drawn:
         """What a placed trial starts with."""
         placed = self.placed[trial]
         return self._drawn.pop(trial, None) or self._draw(placed.home, placed.parts.numbers, trial)
+
+    @contextmanager
+    def failing(self, trial: int) -> Iterator[None]:
+        """A user's model may raise anything while it is traced or built; that trial alone fails."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001
+            self.remove(trial)
+            self.failed[trial] = error
 
     def remove(self, trial: int) -> None:
         """Forget a trial."""

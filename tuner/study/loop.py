@@ -137,9 +137,9 @@ class Loop:
             if self._keeper is not None and self._plan.deterministic:
                 self._keeper.first(self._checkpoint_of([]))
             return False
-        space = self._experiment.search_space
+        space, trials = self._experiment.search_space, self._study.get_trials(deepcopy=False)
         with self._ledger.phase("placing"):
-            self._engine.remember(checkpoint.scheduler, lambda number: hyperparameters_of(self._study, space, number))
+            self._engine.remember(checkpoint.scheduler, lambda number: hyperparameters_of(trials[number], space))
         self._foresee(checkpoint.scheduler["foreseen"])
         with self._ledger.phase("ask_tell"):
             for kept in checkpoint.trials:

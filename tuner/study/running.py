@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from tuner.experiment import Experiment, resolve
 from tuner.experiment.sampling import SearchSpace
@@ -88,10 +88,9 @@ def _report_again(study: optuna.Study, trial: optuna.Trial, history: History, ru
             storage.set_trial_system_attr(trial_id, name, value)
 
 
-def hyperparameters_of(study: optuna.Study, search_space: SearchSpace, number: int) -> Mapping[str, Any]:
-    """What the search space returned for a trial of the study."""
-    trial = study.get_trials(deepcopy=False)[number]
-    return resolve(search_space, optuna.trial.FixedTrial(trial.params, number))
+def hyperparameters_of(trial: FrozenTrial, search_space: SearchSpace) -> dict[str, Any]:
+    """What the search space returned for a trial."""
+    return resolve(search_space, optuna.trial.FixedTrial(trial.params, trial.number))
 
 
 def divergence(result: EpochResult, metric: str) -> str | None:

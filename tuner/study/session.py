@@ -9,7 +9,7 @@ from typing import Any, cast
 import optuna
 from optuna.trial import TrialState
 
-from tuner.experiment import Checked, Experiment, resolve
+from tuner.experiment import Checked, Experiment
 from tuner.experiment.fingerprint import describe_field
 from tuner.lanes.arrays import Arrays
 from tuner.lanes.compilations import Compilations, compilations
@@ -24,7 +24,7 @@ from tuner.study.options import Options
 from tuner.study.pruners import expected_epochs, may_judge
 from tuner.study.record import BEST, COST, COST_TOTAL, HISTORY, StudyMemory, trial_record
 from tuner.study.result import StudyResult, added, best_trial, result_of
-from tuner.study.running import roll_back
+from tuner.study.running import hyperparameters_of, roll_back
 from tuner.study.storage import Storage, without_password
 from tuner.study.stored import known
 from tuner.tracking import CompositeSink, ConfusionMatrix, Sink, StudyRecord, TrialRecord, open_sink
@@ -167,7 +167,7 @@ class Session:
         found = known(self._study, BEST)
         if found.get("number") == best.number and "test" in found:
             return
-        hyperparameters = resolve(self._experiment.search_space, optuna.trial.FixedTrial(best.params, best.number))
+        hyperparameters = hyperparameters_of(best, self._experiment.search_space)
         with self._ledger.phase("device_wait"):
             epochs = len(best.user_attrs[HISTORY]["folds"])  # fewer where it was stopped early
             result = self._engine.refit(best.number, hyperparameters, epochs)

@@ -10,13 +10,14 @@ import numpy as np
 import optuna
 
 from tuner.errors import InputError
-from tuner.experiment import arrays_of, check, load_experiment, override, resolve
+from tuner.experiment import arrays_of, check, load_experiment, override
 from tuner.hyperparameters import Width
 from tuner.lanes.cache import cache_folder
 from tuner.lanes.engine import Engine
 from tuner.study.opening import experiment_reference, load_study, memory_of_study
 from tuner.study.options import DEFAULT_STORAGE
 from tuner.study.record import HISTORY, StudyMemory
+from tuner.study.running import hyperparameters_of
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class TrialWeights:
         experiment = override(experiment, memory.settings)
         arrays = arrays_of(experiment)
         static = check(experiment, arrays).static
-        hyperparameters = resolve(experiment.search_space, optuna.trial.FixedTrial(trial.params, trial.number))
+        hyperparameters = hyperparameters_of(trial, experiment.search_space)
         engine = Engine(experiment.model, arrays, slots=1, seed=memory.seed, static=static, deterministic=True)
         epochs = len(trial.user_attrs[HISTORY]["folds"])
         return engine.refit_weights(trial.number, exact(hyperparameters), epochs)

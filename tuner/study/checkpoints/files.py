@@ -69,14 +69,10 @@ class CheckpointFiles:
         """Write a checkpoint behind the loop. It replaces older ones when it is there, whole."""
         self._writing = self._writer.submit(self._save, checkpoint)
 
-    def wait(self, timeout: float | None = None) -> None:
-        """Wait until what was saved is there.
-
-        Raises:
-            TimeoutError: it takes longer.
-        """
+    def wait(self) -> None:
+        """Wait until what was saved is there."""
         if self._writing is not None:
-            self._writing.result(timeout)
+            self._writing.result()
 
     def latest(self) -> Checkpoint | None:
         """The newest checkpoint that is whole; of damaged ones it is said that they are."""
