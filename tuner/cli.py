@@ -37,6 +37,14 @@ every_option = click.option(
     metavar="SECONDS",
     help="From one checkpoint of half-trained trials to the next; 0 keeps none.",
 )
+lease_option = click.option(
+    "--lease",
+    type=float,
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long this process may be silent until others that run the study take its trials over.",
+)
 dir_option = click.option(
     "--checkpoint-dir", metavar="FOLDER", help="Where checkpoints are; beside an SQLite database by default."
 )
@@ -62,6 +70,7 @@ def app() -> None:
 @changed_option
 @every_option
 @dir_option
+@lease_option
 @quiet_option
 @json_option
 def run(
@@ -96,6 +105,7 @@ def run(
 @changed_option
 @every_option
 @dir_option
+@lease_option
 @quiet_option
 @json_option
 def resume(study: str, *, quiet: bool, as_json: bool, **chosen: Any) -> str:

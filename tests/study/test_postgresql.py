@@ -13,8 +13,9 @@ def close(study):
 
 
 def test_a_study_in_postgresql_is_that_in_sqlite(postgresql, storage):
-    one = tuner.run(iris_experiment(pruner="asha"), trials=8, storage=postgresql, tracking_uri=None)
-    other = tuner.run(iris_experiment(pruner="asha"), trials=8, storage=storage, tracking_uri=None)
+    how = {"trials": 8, "tracking_uri": None, "deterministic": True}
+    one = tuner.run(iris_experiment(pruner="asha"), storage=postgresql, **how)
+    other = tuner.run(iris_experiment(pruner="asha"), storage=storage, **how)
     assert [(t.params, t.value, t.state) for t in one.study.trials] == [
         (t.params, t.value, t.state) for t in other.study.trials
     ]

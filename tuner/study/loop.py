@@ -11,7 +11,8 @@ import logging
 import math
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -27,14 +28,24 @@ from tuner.study.foresight import MOST, foreseen
 from tuner.study.ledger import Ledger
 from tuner.study.pruners import judges
 from tuner.study.record import HISTORY, PLACEMENT, REASON, History, jsonable, trial_record
-from tuner.study.running import Running, divergence, hyperparameters_of, kept_of, resumed
-from tuner.study.samplers import Booked, Grid, set_generators
-from tuner.study.storage import RESOLVED, Storage, allow_stop, is_stopped, report_epochs, requeue, set_attributes
+from tuner.study.running import Running, divergence, hyperparameters_of, kept_of, resumed, taken
+from tuner.study.samplers import Grid, Seeded
+from tuner.study.storage import (
+    RESOLVED,
+    LeaseLost,
+    Storage,
+    StudyFull,
+    allow_stop,
+    is_stopped,
+    report_epochs,
+    set_attributes,
+)
 from tuner.tracking import Sink, TrialRecord
 from tuner.training.settings import setting
 
 Outcome = Literal["finished", "interrupted", "failed"]
 
+_LOOK_SECONDS = 0.3  # from one look at what other workers run to the next
 _FAILURES_TO_STOP = 5  # a study whose first trials all fail has a cause that the next ones share
 
 log = logging.getLogger("tuner")
@@ -89,14 +100,11 @@ class Loop:
         self._plan, self._ledger, self._interrupted, self._keeper = plan, ledger, interrupted, keeper
         self._running: dict[int, Running] = {}
         self._deadline = math.inf if plan.timeout is None else time.monotonic() + plan.timeout
-        states = [trial.state for trial in study.get_trials(deepcopy=False)]
-        self._waiting = [number for number, state in enumerate(states) if state == TrialState.WAITING]
-        self._created = len(states)
-        self._ended = sum(state.is_finished() for state in states)
-        self._succeeded = sum(state in {TrialState.COMPLETE, TrialState.PRUNED} for state in states)
+        self._succeeded = False  # whether any trial is known to have
         self._sampler = study.sampler
-        study.sampler = Booked(study.sampler, lambda: ledger.phase("sampling"))
+        study.sampler = Seeded(study.sampler, plan.seed, lambda: ledger.phase("sampling"))
         self._total = min(plan.trials, len(self._sampler)) if isinstance(self._sampler, Grid) else plan.trials
+        self._storage.membership.allow(self._total)
         self.last_reason: str | None = None
         allow_stop(study)
 
@@ -105,25 +113,60 @@ class Loop:
 
         Trials that are running when it stops early are kept, and go back to waiting.
         """
+        outcome: Outcome | None = None
+        step: Callable[[], Outcome | None] = self._first_step
         try:
-            if not self._go_on():
-                self._refill()
-            while True:
-                self._seat()
-                if self._hopeless:
-                    return "failed"
-                if self._interrupted():
-                    self._keep_all()
-                    return "interrupted"
-                if not self._running:
-                    return "finished"
-                self._round()
-                self._keep()
+            while outcome is None:
+                try:
+                    outcome = step()
+                except LeaseLost:
+                    self._start_over()
+                step = self._step
+            return outcome
         finally:
             self._engine.settle()
             self._put_back(list(self._running))
             self._engine.close()
             self._study.sampler = self._sampler
+
+    def _first_step(self) -> None:
+        if not self._go_on():
+            self._refill()
+
+    def _step(self) -> Outcome | None:
+        """One round; what the loop ends with, or None while it goes on."""
+        self._seat()
+        if self._hopeless:
+            return "failed"
+        if self._interrupted():
+            self._keep_all()
+            return "interrupted"
+        if self._running:
+            self._round()
+            self._keep()
+        elif not self._await_others():
+            return "finished"
+        return None
+
+    def _await_others(self) -> bool:
+        """Where nothing runs here: wait for what other workers run, and take on what they leave; False at the end."""
+        if self._is_late or is_stopped(self._study):
+            return False
+        self._storage.put_back_strays(self._study._study_id)
+        others_run = self._storage.membership.others_run()
+        self._storage.refresh(self._study._study_id)
+        self._refill()
+        if others_run and not self._running:
+            time.sleep(_LOOK_SECONDS)
+        return others_run or bool(self._running)
+
+    def _start_over(self) -> None:
+        """Go on as another worker, after the others took this one for dead."""
+        log.warning("this worker was silent for so long that others have taken its trials over; it goes on with others")
+        self._engine.settle()
+        for number in list(self._running):
+            self._drop(number)
+        self._storage.enter_again()
 
     def _foresee(self, numbers: Iterable[int]) -> None:
         with self._ledger.phase("placing"):
@@ -133,7 +176,8 @@ class Loop:
         """Take the trials of the last checkpoint on as they were; whether there is any."""
         checkpoint = None if self._keeper is None else self._keeper.found()
         if checkpoint is None:
-            self._foresee(range(self._created, min(self._total, self._created + MOST)))
+            created = len(self._study.get_trials(deepcopy=False))
+            self._foresee(range(created, min(self._total, created + MOST)))
             if self._keeper is not None and self._plan.deterministic:
                 self._keeper.first(self._checkpoint_of([]))
             return False
@@ -143,17 +187,19 @@ class Loop:
         self._foresee(checkpoint.scheduler["foreseen"])
         with self._ledger.phase("ask_tell"):
             for kept in checkpoint.trials:
-                running = resumed(self._study, self._experiment, self._engine, kept)
-                if running is not None:
-                    self._waiting.remove(kept.number)
-                    self._running[kept.number] = running
-                    self._show_again(running)
+                trial = taken(self._study, kept.number)
+                if trial is not None:
+                    self._resume(trial, kept)
         return bool(self._running)
+
+    def _resume(self, trial: optuna.Trial, kept: Kept) -> None:
+        running = self._running[trial.number] = resumed(self._study, self._experiment, self._engine, trial, kept)
+        self._show_again(running)
 
     def _show_again(self, running: Running) -> None:
         number = running.trial.number
         with self._ledger.phase("tracking_wait"):
-            self._sink.trial_started(TrialRecord(number, "running", dict(running.trial.params), running.started))
+            self._sink.trial_started(self._record(running, again=True))
             for index in range(len(running.history.folds)):
                 self._sink.epoch(number, index + 1, running.history.epoch(index))
 
@@ -174,11 +220,23 @@ class Loop:
         return kept_of(self._study, self._running[number], self._engine.snapshot(number))
 
     def _checkpoint_of(self, trials: Sequence[Kept]) -> Checkpoint:
-        return Checkpoint(self._created, list(self._waiting), trials, self._engine.scheduler)
+        all_trials = self._study.get_trials(deepcopy=False)
+        waiting = [trial.number for trial in all_trials if trial.state == TrialState.WAITING]
+        return Checkpoint(len(all_trials), waiting, trials, self._engine.scheduler)
+
+    @property
+    def _begun(self) -> int:
+        """Trials of the study that run or have ended, here and elsewhere."""
+        return self._storage.begun(self._study._study_id)
 
     @property
     def _hopeless(self) -> bool:
-        return self._succeeded == 0 and self._ended >= min(_FAILURES_TO_STOP, self._total)
+        """Whether the study's first trials have all failed."""
+        if self._succeeded:
+            return False
+        states = [trial.state for trial in self._study.get_trials(deepcopy=False)]
+        self._succeeded = TrialState.COMPLETE in states or TrialState.PRUNED in states
+        return not self._succeeded and states.count(TrialState.FAIL) >= min(_FAILURES_TO_STOP, self._total)
 
     @property
     def _is_late(self) -> bool:
@@ -187,7 +245,7 @@ class Loop:
     def _may_ask(self) -> bool:
         return (
             len(self._running) < self._plan.in_hand
-            and self._ended + len(self._running) < self._total
+            and self._begun < self._total
             and not self._is_late
             and not is_stopped(self._study)
             and (self._plan.deterministic or not self._interrupted())  # else what is asked would depend on when
@@ -198,39 +256,53 @@ class Loop:
         """Ask for trials one by one; while others train, no longer than they do, so that the device never waits."""
         while self._may_ask():
             with self._ledger.phase("ask_tell"):
-                self._ask()
+                if not self._ask():
+                    break
             if self._engine.is_training:
                 self._place()
             if self._engine.has_landed and not self._plan.deterministic:
                 break
         self._place()
-        if self._ended + len(self._running) >= self._total:
+        if self._begun >= self._total:
             self._engine.no_more()
 
     def _place(self) -> None:
         with self._ledger.phase("placing"):
             self._engine.place()
 
-    def _ask(self) -> None:
-        number = self._waiting.pop(0) if self._waiting else self._created
-        self._created = max(self._created, number + 1)
-        set_generators(self._sampler, self._plan.seed, number)
-        trial = self._study.ask()
+    def _ask(self) -> bool:
+        """Begin a trial: one that waits, else a new one; False where another worker's was the last."""
+        try:
+            trial = self._study.ask()
+        except StudyFull:
+            return False
+        began_before = RESOLVED in self._storage.get_trial(trial._trial_id).user_attrs
+        kept = self._keeper.inherited(trial.number) if began_before and self._keeper is not None else None
+        if kept is not None:
+            self._resume(trial, kept)
+        else:
+            self._begin(trial, again=began_before)
+        return True
+
+    def _begin(self, trial: optuna.Trial, *, again: bool) -> None:
         history = History(self._experiment.metric, curves=self._experiment.curves)
-        self._running[trial.number] = Running(trial, int(time.time() * 1000), history)
+        running = self._running[trial.number] = Running(trial, int(time.time() * 1000), history)
         try:
             hyperparameters = resolve(self._experiment.search_space, trial)
             self._engine.check(hyperparameters)
-            self._running[trial.number].patience = setting(hyperparameters, "patience")
+            running.patience = setting(hyperparameters, "patience")
             self._engine.add(trial.number, hyperparameters)
         except InputError as error:
             self._fail(trial.number, str(error))
             return
         set_attributes(self._storage, trial._trial_id, {RESOLVED: jsonable(hyperparameters)})
         with self._ledger.phase("tracking_wait"):
-            self._sink.trial_started(
-                TrialRecord(trial.number, "running", dict(trial.params), self._running[trial.number].started)
-            )
+            self._sink.trial_started(self._record(running, again=again))
+
+    @staticmethod
+    def _record(running: Running, *, again: bool) -> TrialRecord:
+        trial = running.trial
+        return TrialRecord(trial.number, "running", dict(trial.params), running.started, again=again)
 
     def _seat(self) -> None:
         if self._is_late:
@@ -303,14 +375,17 @@ class Loop:
         self._engine.remove(number)
         set_attributes(self._storage, running.trial._trial_id, attributes)
         frozen = self._study.tell(running.trial, value, state)
-        self._ended += 1
-        self._succeeded += state in {TrialState.COMPLETE, TrialState.PRUNED}
+        self._succeeded |= state in {TrialState.COMPLETE, TrialState.PRUNED}
         with self._ledger.phase("tracking_wait"):
             self._sink.trial_ended(trial_record(frozen, self._experiment.metric, self._experiment.curves))
 
-    def _put_back(self, numbers: Iterable[int]) -> None:
+    def _put_back(self, numbers: Collection[int]) -> None:
+        with suppress(LeaseLost):  # then others have done it
+            self._storage.requeue([self._running[number].trial._trial_id for number in numbers])
         for number in numbers:
-            running = self._running.pop(number)
-            requeue(self._storage, self._storage.get_trial(running.trial._trial_id))
-            self._sink.trial_requeued(number)
-            self._engine.remove(number)
+            self._drop(number)
+
+    def _drop(self, number: int) -> None:
+        del self._running[number]
+        self._sink.trial_requeued(number)
+        self._engine.remove(number)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import optuna
+from optuna.study import StudyDirection
 
 from tuner.errors import InputError
 from tuner.experiment import Experiment, changes
@@ -12,8 +13,8 @@ from tuner.study.options import Options
 from tuner.study.pruners import make_pruner
 from tuner.study.record import StudyMemory
 from tuner.study.result import StudyResult, result_of
-from tuner.study.storage import Storage, check_storage_url, open_storage, requeue, sqlite_file, without_password
-from tuner.study.stored import memory_in, save_memory
+from tuner.study.storage import Occupied, Storage, check_storage_url, open_storage, sqlite_file, without_password
+from tuner.study.stored import attributes_of, memory_in, save_memory
 from tuner.training.metrics import Direction
 
 Say = Callable[[str], None]
@@ -91,23 +92,22 @@ def open_study(
 ) -> tuple[optuna.Study, StudyMemory]:
     """Open the study of this name, or create it; it remembers ``memory`` from now on.
 
-    Trials that a killed process left running go back to waiting.
+    This process is one of its workers from now on; trials that a killed one left running go back to waiting.
 
     Raises:
-        InputError: the study belongs to another experiment, or the experiment changed.
+        InputError: the study belongs to another experiment, the experiment changed, or it cannot be shared.
     """
     storage = open_storage(options.storage)
     pruner = make_pruner(experiment.pruner, experiment.epochs)
-    if name in optuna.get_all_study_names(storage):
-        study = optuna.load_study(study_name=name, storage=storage, sampler=sampler, pruner=pruner)
+    made = name not in optuna.get_all_study_names(storage) and storage.create_study_with(
+        name, StudyDirection[direction.upper()], attributes_of(memory)
+    )
+    study = optuna.load_study(study_name=name, storage=storage, sampler=sampler, pruner=pruner)
+    if not made:
         before = memory_in(study)
         _check_same(study, before, memory, allow_changed=options.allow_changed, say=say)
         memory = memory if before is None else replace(memory, key=before.key)
-        _put_back_orphans(study, storage)
-    else:
-        study = optuna.create_study(
-            study_name=name, storage=storage, sampler=sampler, pruner=pruner, direction=direction
-        )
+    _enter(study, storage, options)
     save_memory(study, memory)
     return study, memory
 
@@ -142,7 +142,17 @@ def _check_same(
         say(f"other libraries than at the study's start: {', '.join(newer)}")
 
 
-def _put_back_orphans(study: optuna.Study, storage: Storage) -> None:
-    """Put the trials that a killed process left running back to waiting."""
-    for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
-        requeue(storage, trial)
+def _enter(study: optuna.Study, storage: Storage, options: Options) -> None:
+    """Become a worker of the study.
+
+    Raises:
+        InputError: it cannot be shared with those that it has.
+    """
+    try:
+        storage.membership.enter(study._study_id, options.lease, alone=options.deterministic)
+    except Occupied:
+        raise InputError(
+            "another worker runs the study, and one of the two must be alone (--deterministic, or such a database)",
+            study.study_name,
+            f"Wait until it ends; if its machine is gone, {options.lease:g} s at most.",
+        ) from None

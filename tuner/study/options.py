@@ -11,6 +11,8 @@ DEFAULT_TRACKING = "sqlite:///mlflow.db"
 DEFAULT_PARALLEL = 10  # TPE draws its first ten trials at random: side by side they cost it nothing
 DEFAULT_TRIALS = 100
 DEFAULT_CHECKPOINT = 60.0
+DEFAULT_LEASE = 60.0
+_LEAST_LEASE = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +24,7 @@ class Options:
     seed: of sampler and trainings. deterministic: decide nothing by what was measured.
     allow_changed: go on although the experiment is not what it was. checkpoint_every: seconds from one checkpoint of
     half-trained trials to the next, 0 keeps none. checkpoint_dir: where they are; beside the database by default.
+    lease: seconds that a worker may be silent until others take its trials over.
     """
 
     trials: int = DEFAULT_TRIALS
@@ -34,6 +37,7 @@ class Options:
     allow_changed: bool = False
     checkpoint_every: float = DEFAULT_CHECKPOINT
     checkpoint_dir: str | None = None
+    lease: float = DEFAULT_LEASE
 
     def check(self) -> None:
         """Check what can be checked without touching anything.
@@ -52,6 +56,9 @@ class Options:
             raise InputError(
                 "--checkpoint-every must be a number of seconds of at least 0", self.checkpoint_every, "0 keeps none."
             )
+        if not _LEAST_LEASE <= self.lease < float("inf"):
+            what = f"--lease must be a number of seconds of at least {_LEAST_LEASE:g}"
+            raise InputError(what, self.lease, "A worker that is busy must have the time to say that it is alive.")
         check_storage_url(self.storage)
         if self.tracking_uri is not None:
             check_tracking_uri(self.tracking_uri)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from tuner.experiment import (
     Experiment,
@@ -18,11 +19,19 @@ from tuner.experiment import (
 from tuner.lanes.compilations import compilations
 from tuner.study.ledger import Ledger
 from tuner.study.opening import Say, experiment_reference, memory_of_study, open_study
-from tuner.study.options import DEFAULT_CHECKPOINT, DEFAULT_STORAGE, DEFAULT_TRACKING, DEFAULT_TRIALS, Options
+from tuner.study.options import (
+    DEFAULT_CHECKPOINT,
+    DEFAULT_LEASE,
+    DEFAULT_STORAGE,
+    DEFAULT_TRACKING,
+    DEFAULT_TRIALS,
+    Options,
+)
 from tuner.study.record import memory_of
 from tuner.study.result import StudyResult
 from tuner.study.samplers import make_sampler
 from tuner.study.session import Session
+from tuner.study.storage import Storage
 from tuner.tracking import Sink
 
 
@@ -44,6 +53,7 @@ def run(
     allow_changed: bool = False,
     checkpoint_every: float = DEFAULT_CHECKPOINT,
     checkpoint_dir: str | None = None,
+    lease: float = DEFAULT_LEASE,
 ) -> StudyResult:
     """Run a study to a total number of trials, all folds of many trials side by side as lanes.
 
@@ -60,6 +70,7 @@ def run(
         allow_changed: go on although the experiment is not what it was.
         checkpoint_every: seconds from one checkpoint of half-trained trials to the next; 0 keeps none.
         checkpoint_dir: where checkpoints are; beside the database by default.
+        lease: seconds that this process may be silent until others that run the study take its trials over.
 
     Raises:
         InputError: something that was given is wrong; nothing was written.
@@ -77,6 +88,7 @@ def run(
         allow_changed=allow_changed,
         checkpoint_every=checkpoint_every,
         checkpoint_dir=checkpoint_dir,
+        lease=lease,
     )
     return run_study(experiment, None, [], study, options)
 
@@ -150,4 +162,7 @@ def run_study(
         memory = replace(memory, checkpoint_dir=options.checkpoint_dir and str(Path(options.checkpoint_dir).absolute()))
         direction = arrays.task.metrics[experiment.metric].direction
         opened, memory = open_study(name or experiment.name, experiment, memory, direction, options, sampler, say)
-    return Session(experiment, arrays, checked, opened, memory, options, ledger, compiled, say).run(progress)
+    try:
+        return Session(experiment, arrays, checked, opened, memory, options, ledger, compiled, say).run(progress)
+    finally:
+        cast("Storage", opened._storage).leave()

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from tuner.experiment import Experiment, resolve
@@ -17,7 +18,7 @@ from tuner.lanes.results import EpochResult
 from tuner.lanes.snapshots import DoesNotFit, Snapshot
 from tuner.study.checkpoints import Checkpoint, Kept
 from tuner.study.record import History
-from tuner.study.storage import RUNG, Storage, report_epochs, requeue
+from tuner.study.storage import RUNG, Storage, StudyFull, report_epochs
 from tuner.training.settings import setting
 
 log = logging.getLogger("tuner")
@@ -35,10 +36,9 @@ class Running:
 
 def roll_back(study: optuna.Study, checkpoint: Checkpoint) -> None:
     """Put the trials back to waiting that have ended since a checkpoint: what came after it is done once more."""
-    storage = cast("Storage", study._storage)
-    for trial in study.get_trials(deepcopy=False):
-        if trial.state.is_finished() and trial.number not in checkpoint.ended:
-            requeue(storage, trial, ended=True)
+    storage, trials = cast("Storage", study._storage), study.get_trials(deepcopy=False)
+    later = [trial for trial in trials if trial.state.is_finished() and trial.number not in checkpoint.ended]
+    storage.requeue([trial._trial_id for trial in later], ended=True)
 
 
 def kept_of(study: optuna.Study, running: Running, snapshot: Snapshot | None) -> Kept | None:
@@ -51,11 +51,22 @@ def kept_of(study: optuna.Study, running: Running, snapshot: Snapshot | None) ->
     return Kept(running.trial.number, running.started, history.folds, history.means, rungs, snapshot)
 
 
-def resumed(study: optuna.Study, experiment: Experiment, engine: Engine, kept: Kept) -> Running | None:
-    """A trial that waits, running again as it was kept; None where it does not wait any more."""
-    trial = _taken(study, kept.number)
-    if trial is None:
+def taken(study: optuna.Study, number: int) -> optuna.Trial | None:
+    """A trial that waits, running; None where it does not wait any more."""
+    storage = cast("Storage", study._storage)
+    trials = study.get_trials(deepcopy=False)
+    if number >= len(trials) or trials[number].state != TrialState.WAITING:
         return None
+    trial_id = trials[number]._trial_id
+    try:
+        moved = storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+    except (UpdateFinishedTrialError, StudyFull):
+        return None
+    return optuna.Trial(study, trial_id) if moved else None
+
+
+def resumed(study: optuna.Study, experiment: Experiment, engine: Engine, trial: optuna.Trial, kept: Kept) -> Running:
+    """A trial that runs again as it was kept."""
     hyperparameters = resolve(experiment.search_space, trial)
     history, rungs = History(experiment.metric, kept.folds, kept.means, experiment.curves), kept.rungs
     try:
@@ -66,17 +77,6 @@ def resumed(study: optuna.Study, experiment: Experiment, engine: Engine, kept: K
         history, rungs = History(experiment.metric, curves=experiment.curves), {}
     _report_again(study, trial, history, rungs)
     return Running(trial, kept.started, history, setting(hyperparameters, "patience"))
-
-
-def _taken(study: optuna.Study, number: int) -> optuna.Trial | None:
-    storage = cast("Storage", study._storage)
-    trials = study.get_trials(deepcopy=False)
-    if number >= len(trials) or trials[number].state != TrialState.WAITING:
-        return None
-    trial_id = trials[number]._trial_id
-    if not storage.set_trial_state_values(trial_id, TrialState.RUNNING):
-        return None
-    return optuna.Trial(study, trial_id)
 
 
 def _report_again(study: optuna.Study, trial: optuna.Trial, history: History, rungs: Mapping[str, Any]) -> None:

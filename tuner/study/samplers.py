@@ -35,16 +35,17 @@ class Grid(optuna.samplers.GridSampler):
         return len(self._all_grids)
 
 
-class Booked(BaseSampler):
-    """A sampler whose own time is booked, apart from that of the database it reads and is asked through.
+class Seeded(BaseSampler):
+    """A sampler that draws for each trial from (study seed, trial number), and whose own time is booked.
 
     Args:
         sampler: that answers.
+        seed: the study's.
         book: makes the context in which it is asked.
     """
 
-    def __init__(self, sampler: BaseSampler, book: Callable[[], AbstractContextManager[None]]) -> None:
-        self.inner, self._book = sampler, book
+    def __init__(self, sampler: BaseSampler, seed: int, book: Callable[[], AbstractContextManager[None]]) -> None:
+        self.inner, self._seed, self._book = sampler, seed, book
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """The inner sampler's answer."""
@@ -66,8 +67,9 @@ class Booked(BaseSampler):
             return self.inner.sample_independent(study, trial, param_name, param_distribution)
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        """Let the inner sampler prepare itself."""
+        """Let the inner sampler prepare itself; only now is the trial's number known."""
         with self._book():
+            set_generators(self.inner, self._seed, trial.number)
             self.inner.before_trial(study, trial)
 
     def after_trial(

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import optuna
-from optuna.trial import TrialState
+from optuna.exceptions import StorageInternalError
+from optuna.trial import FrozenTrial, TrialState
 
 from tuner.experiment import Checked, Experiment
 from tuner.experiment.fingerprint import describe_field
@@ -15,7 +16,7 @@ from tuner.lanes.arrays import Arrays
 from tuner.lanes.compilations import Compilations, compilations
 from tuner.lanes.engine import Engine
 from tuner.lanes.usage import Usage
-from tuner.study.checkpoints import Checkpoint, CheckpointFiles, Keeper, folder_of
+from tuner.study.checkpoints import Checkpoint, CheckpointFiles, Estate, Keeper, clear_study, folder_of
 from tuner.study.interrupt import TERMINATED, Interrupt, interruptible
 from tuner.study.ledger import Ledger
 from tuner.study.loop import Loop, Outcome, Plan
@@ -25,12 +26,13 @@ from tuner.study.pruners import expected_epochs, may_judge
 from tuner.study.record import BEST, COST, COST_TOTAL, HISTORY, StudyMemory, trial_record
 from tuner.study.result import StudyResult, added, best_trial, result_of
 from tuner.study.running import hyperparameters_of, roll_back
-from tuner.study.storage import Storage, without_password
+from tuner.study.storage import LeaseLost, Storage, without_password
 from tuner.study.stored import known
-from tuner.tracking import CompositeSink, ConfusionMatrix, Sink, StudyRecord, TrialRecord, open_sink
+from tuner.tracking import Company, CompositeSink, ConfusionMatrix, Sink, StudyRecord, TrialRecord, open_sink
 
 _MOST_CLASSES = 100  # of a confusion matrix that is kept
 _LAST_SECONDS = 3  # of those that SIGTERM leaves, for tracking
+_ENDING, _TRACKING = "ending", "tracking"  # what one worker does at a time
 _FLUSH_SECONDS = 60  # for a tracking server that hangs; what it misses is written when the study is resumed
 
 
@@ -78,9 +80,10 @@ class Session:
             lockstep=memory.deterministic or may_judge(study.pruner),
             deterministic=memory.deterministic,
         )
-        folder = folder_of(options.storage, memory.key, options.checkpoint_dir)
-        flush = cast("Storage", study._storage).flush
-        self._files = None if folder is None else CheckpointFiles(folder, flush)
+        self._storage = cast("Storage", study._storage)
+        self._folder = folder_of(options.storage, memory.key, options.checkpoint_dir)
+        name = self._storage.membership.name
+        self._files = None if self._folder is None else CheckpointFiles(self._folder / name, self._storage.flush)
 
     def run(self, progress: Sink | None) -> StudyResult:
         """Run the loop; whatever happens, tracking is flushed and the cost is stored.
@@ -90,7 +93,7 @@ class Session:
             StudyFailed: the first trials all failed.
         """
         keeper = self._keeper()
-        tracking = open_sink(self._options.tracking_uri)
+        tracking = open_sink(self._options.tracking_uri, self._company())
         sink = CompositeSink([tracking, progress]) if progress is not None else tracking
         outcome: Outcome = "failed"
         with interruptible() as interrupted:
@@ -100,13 +103,10 @@ class Session:
                 loop = self._loop(sink, interrupted, keeper)
                 outcome = loop.run()
                 sink.training_ended()
-                if outcome == "finished":
-                    self._refit_best()
-                    self._clear()
             except KeyboardInterrupt:
                 outcome = "interrupted"
             finally:
-                self._finish(sink, tracking, outcome, _LAST_SECONDS if interrupted.terminated else _FLUSH_SECONDS)
+                outcome = self._end(sink, tracking, outcome, interrupted)
         result = result_of(self._study, self._memory)
         if outcome == "interrupted":
             raise Interrupted(result, TERMINATED if interrupted.terminated else 128 + signal.SIGINT)
@@ -114,25 +114,59 @@ class Session:
             raise StudyFailed(f"the first trials all failed, so the study stopped. The last one: {loop.last_reason}")
         return result
 
+    def _end(self, sink: Sink, tracking: Sink, outcome: Outcome, interrupted: Interrupt) -> Outcome:
+        """Finish what concerns the study as a whole, one worker after the other, and be no worker any more."""
+        seconds = _LAST_SECONDS if interrupted.terminated else _FLUSH_SECONDS
+        try:
+            with self._storage.membership.lock(_ENDING):
+                try:
+                    if outcome == "finished":
+                        self._refit_best()
+                except KeyboardInterrupt:
+                    outcome = "interrupted"
+                last = self._storage.membership.peers() == 0
+                if outcome == "finished":
+                    self._clear(last=last)
+                self._finish(sink, tracking, outcome if last else None, seconds)
+                self._storage.leave()
+        except LeaseLost:  # others took this worker for dead while it ended, and go on with the study
+            sink.close(seconds)
+        except StorageInternalError:
+            sink.close(seconds)  # the database is gone: nothing can be said of the study, and what raised says so
+            raise
+        return outcome
+
+    def _company(self) -> Company:
+        membership = self._storage.membership
+        return Company(
+            exclusive=lambda: membership.lock(_TRACKING),
+            alone=lambda: membership.peers() == 0,
+            finished=self._finished_trials,
+        )
+
     def _keeper(self) -> Keeper | None:
         """What keeps half-trained trials; with ``deterministic``, what has ended since is put back to waiting."""
-        if self._files is None:
+        if self._files is None or self._folder is None:
             return None
         stands_for = json.dumps([self._memory.fingerprint, self._memory.seed], sort_keys=True)
         experiment = hashlib.sha256(stands_for.encode()).hexdigest()
-        checkpoint = self._files.latest()
-        if checkpoint is not None and checkpoint.experiment != experiment:
-            self._say("the experiment is not that of the last checkpoint: what had begun starts over")
-            checkpoint = None
+        membership = self._storage.membership
+        estate = Estate(self._folder, experiment, membership.alive)
+        checkpoint = estate.adopt(membership.name)
         if checkpoint is not None:
             self._goes_on(checkpoint)
-        return Keeper(self._files, self._options.checkpoint_every, experiment, checkpoint)
+        return Keeper(self._files, self._options.checkpoint_every, experiment, estate, checkpoint)
 
-    def _clear(self) -> None:
+    def _clear(self, *, last: bool) -> None:
         """Remove the checkpoints, unless a trial is left to go on: there was no time for it."""
         left = (TrialState.RUNNING, TrialState.WAITING)
-        if self._files is not None and not self._study.get_trials(deepcopy=False, states=left):
+        if self._files is None or self._folder is None:
+            return
+        if not last:
             self._files.clear()
+        elif not self._study.get_trials(deepcopy=False, states=left):
+            self._files.wait()
+            clear_study(self._folder)
 
     def _goes_on(self, checkpoint: Checkpoint) -> None:
         self._say(f"going on from a checkpoint with {len(checkpoint.trials)} trials under way")
@@ -177,18 +211,16 @@ class Session:
             found["confusion"] = result.confusion[0].tolist()  # each fold's lane was a refit of its own; one is shown
         self._study.set_user_attr(BEST, found)
 
-    def _finish(self, sink: Sink, tracking: Sink, outcome: Outcome, seconds: float) -> None:
+    def _finish(self, sink: Sink, tracking: Sink, outcome: Outcome | None, seconds: float) -> None:
+        """Say how the study ended, unless other workers go on with it, and what this one cost."""
         best = best_trial(self._study)
-        metrics = {} if best is None or best.value is None else {"best_value": best.value}
-        test = known(self._study, BEST).get("test")
-        if test:
-            metrics[f"test_{self._experiment.metric}"] = sum(test) / len(test)
         with self._ledger.phase("tracking_wait"):
-            sink.study_ended(outcome, metrics, self._confusion())
+            if outcome is not None:
+                sink.study_ended(outcome, self._last_metrics(best), self._confusion())
             sink.close(seconds)
         if tracking.problem:
             self._say(f"not all was tracked, a later resume writes it again: {tracking.problem}")
-        if best is not None:
+        if best is not None and outcome is not None:
             found = known(self._study, BEST)
             found = found if found.get("number") == best.number else {"number": best.number}
             self._study.set_user_attr(BEST, found | {"mlflow_run_id": tracking.run_id(best.number)})
@@ -196,6 +228,11 @@ class Session:
         cost = cost_of(self._ledger, compilations() - self._compiled, self._engine.usage, background)
         self._study.set_user_attr(COST_TOTAL, added(known(self._study, COST_TOTAL), cost))
         self._study.set_user_attr(COST, cost)
+
+    def _last_metrics(self, best: FrozenTrial | None) -> dict[str, float]:
+        metrics = {} if best is None or best.value is None else {"best_value": best.value}
+        test = known(self._study, BEST).get("test")
+        return metrics | ({f"test_{self._experiment.metric}": sum(test) / len(test)} if test else {})
 
     def _confusion(self) -> ConfusionMatrix | None:
         counts = known(self._study, BEST).get("confusion")

@@ -93,9 +93,15 @@ def memory_in(study: optuna.Study) -> StudyMemory | None:
     return memory
 
 
+def attributes_of(memory: StudyMemory) -> dict[str, Any]:
+    """What a study remembers, as its user attributes."""
+    return {STUDY: asdict(memory)}
+
+
 def save_memory(study: optuna.Study, memory: StudyMemory) -> None:
     """Store what a study remembers in it."""
-    study.set_user_attr(STUDY, asdict(memory))
+    for name, value in attributes_of(memory).items():
+        study.set_user_attr(name, value)
 
 
 def _first(error: ValidationError) -> str:

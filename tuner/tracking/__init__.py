@@ -1,12 +1,13 @@
 """Tracking: a sink for what happened in a study. All that touches MLflow is in this package."""
 
 from tuner.tracking.mlflow_sink import MlflowSink
-from tuner.tracking.records import ConfusionMatrix, StudyOutcome, StudyRecord, TrialRecord, TrialState
+from tuner.tracking.records import Company, ConfusionMatrix, StudyOutcome, StudyRecord, TrialRecord, TrialState
 from tuner.tracking.server import serve_ui
 from tuner.tracking.sink import CompositeSink, MemorySink, NullSink, Sink
 from tuner.tracking.uri import absolute, check_tracking_uri, without_credentials
 
 __all__ = [
+    "Company",
     "CompositeSink",
     "ConfusionMatrix",
     "MemorySink",
@@ -25,6 +26,6 @@ __all__ = [
 ]
 
 
-def open_sink(tracking_uri: str | None) -> Sink:
+def open_sink(tracking_uri: str | None, company: Company | None = None) -> Sink:
     """The sink for a tracking URI; one that tracks nothing where there is none."""
-    return NullSink() if tracking_uri is None else MlflowSink(tracking_uri)
+    return NullSink() if tracking_uri is None else MlflowSink(tracking_uri, company=company)

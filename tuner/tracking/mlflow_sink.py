@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from tuner.tracking.drafts import StudyEnd, StudyStart
-from tuner.tracking.records import ConfusionMatrix, StudyOutcome, StudyRecord, TrialRecord
+from tuner.tracking.records import Company, ConfusionMatrix, StudyOutcome, StudyRecord, TrialRecord
 from tuner.tracking.writer import BackgroundWriter
 
 
@@ -18,10 +18,11 @@ class MlflowSink:
     Args:
         tracking_uri: of an SQL store or a server.
         flush_seconds: how long events are collected before they are written; longer where writing takes long.
+        company: the other workers of the study; None where there never is any.
     """
 
-    def __init__(self, tracking_uri: str, flush_seconds: float = 1.0) -> None:
-        self._writer = BackgroundWriter(tracking_uri, flush_seconds)
+    def __init__(self, tracking_uri: str, flush_seconds: float = 1.0, company: Company | None = None) -> None:
+        self._writer = BackgroundWriter(tracking_uri, flush_seconds, company)
 
     @property
     def problem(self) -> str | None:

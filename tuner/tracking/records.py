@@ -1,6 +1,7 @@
 """What tracking is told: plain data about a study and its trials."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -32,6 +33,21 @@ class StudyRecord:
 
 
 @dataclass(frozen=True)
+class Company:
+    """The other workers of a study, as far as they concern tracking.
+
+    Attributes:
+        exclusive: makes a context that no two of them are in at once.
+        alone: whether there is no other.
+        finished: all finished trials of the study, as they are now.
+    """
+
+    exclusive: Callable[[], AbstractContextManager[None]]
+    alone: Callable[[], bool]
+    finished: Callable[[], Sequence["TrialRecord"]]
+
+
+@dataclass(frozen=True)
 class ConfusionMatrix:
     """How often a row of each class was taken for each class.
 
@@ -60,6 +76,7 @@ class TrialRecord:
         reason: why it failed, or where it was pruned.
         history: a mapping of metrics per epoch; the first is epoch 1.
         tags: more about it.
+        again: whether it began before, perhaps elsewhere: what it showed then goes.
     """
 
     number: int
@@ -71,3 +88,4 @@ class TrialRecord:
     reason: str | None = None
     history: Sequence[Mapping[str, float]] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
+    again: bool = False

@@ -52,16 +52,35 @@ def describe_parent(client: Any, run: Any, study: StudyRecord) -> None:
     log(client, run.info.run_id, parameters=parameters, tags=tags)
 
 
-def show_known(client: Any, experiment_id: str, parent: str, runs: TrialRuns, known: Sequence[TrialRecord]) -> Drafts:
-    """Leave at most one run for each finished trial below the parent; the drafts of those that have none."""
-    finished = {trial.number: trial for trial in known if trial.state in STATUS}
-    kept, stale = sort_out(children(client, experiment_id, parent), finished)
+def show_known(
+    client: Any,
+    experiment_id: str,
+    parent: str,
+    runs: TrialRuns,
+    known: Sequence[TrialRecord],
+    finished: Sequence[TrialRecord],
+) -> Drafts:
+    """Leave at most one run for each finished trial below the parent, and none of another.
+
+    Args:
+        client: MLflow's.
+        experiment_id: MLflow's experiment.
+        parent: the study's run.
+        runs: learns which runs there are.
+        known: finished trials that shall be shown.
+        finished: all that have finished.
+
+    Returns:
+        The drafts of those of the known ones that have no run.
+    """
+    kept, stale = sort_out(children(client, experiment_id, parent), {trial.number: trial for trial in finished})
     for run_id in stale:
         delete(client, run_id)
     runs.ids.update(kept)
     missing = Drafts()
-    for number, trial in finished.items():
-        if number not in kept:
+    for trial in known:
+        if trial.number not in kept:
+            runs.ids.pop(trial.number, None)
             missing.ended(trial)
     return missing
 

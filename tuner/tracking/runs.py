@@ -34,11 +34,13 @@ class TrialRuns:
         study: its name.
 
     Attributes:
+        experiment_id: MLflow's experiment.
+        parent: the study's run.
         ids: each trial's run.
     """
 
     def __init__(self, client: Any, experiment_id: str, parent: str, study: str) -> None:
-        self._client, self._experiment_id, self._parent, self._study = client, experiment_id, parent, study
+        self._client, self.experiment_id, self.parent, self._study = client, experiment_id, parent, study
         self._open: dict[int, _Written] = {}
         self._uncertain: set[int] = set()
         self.ids: dict[int, str] = {}
@@ -46,6 +48,8 @@ class TrialRuns:
     def write(self, number: int, draft: Draft) -> None:
         """Write what a draft holds: create the run, log to it, end it; three calls at most."""
         if draft.restart:
+            if draft.record is not None and draft.record.again:
+                self._uncertain.add(number)  # another worker may have shown it
             self._delete(number)
             draft.restart = False
         if draft.gone or not self._created(number, draft.record):
@@ -64,7 +68,7 @@ class TrialRuns:
         tags = self._tags(record)
         self._uncertain.add(number)
         run = self._client.create_run(
-            self._experiment_id, start_time=record.started, tags=tags, run_name=f"trial {number}"
+            self.experiment_id, start_time=record.started, tags=tags, run_name=f"trial {number}"
         )
         self._uncertain.discard(number)
         self.ids[number] = run.info.run_id
@@ -87,7 +91,7 @@ class TrialRuns:
         written.parameters = written.parameters or draft.record is not None
 
     def _tags(self, record: TrialRecord) -> dict[str, str]:
-        own = {PARENT: self._parent, STUDY: self._study, TRIAL: str(record.number), STATE: record.state}
+        own = {PARENT: self.parent, STUDY: self._study, TRIAL: str(record.number), STATE: record.state}
         if record.reason:
             own[REASON] = record.reason
         return clean_tags({**record.tags, **own})
@@ -100,21 +104,21 @@ class TrialRuns:
             del self.ids[number]
 
     def _delete_uncertain(self, number: int) -> None:
-        """Delete the runs that a creation left whose answer never came."""
+        """Delete the runs of a trial that were made without its being known here which they are."""
         if number not in self._uncertain:
             return
-        for run in children(self._client, self._experiment_id, self._parent):
-            if run.data.tags.get(TRIAL) == str(number):
-                delete(self._client, run.info.run_id)
+        for run in children(self._client, self.experiment_id, self.parent, number):
+            delete(self._client, run.info.run_id)
         self._uncertain.discard(number)
 
 
-def children(client: Any, experiment_id: str, parent: str) -> list[Any]:
-    """The runs below a run that are not deleted, newest first."""
+def children(client: Any, experiment_id: str, parent: str, trial: int | None = None) -> list[Any]:
+    """The runs below a run that are not deleted, newest first; of one trial only, if it is named."""
+    wanted = f"tags.`{PARENT}` = '{parent}'" + ("" if trial is None else f" and tags.`{TRIAL}` = '{trial}'")
     found: list[Any] = []
     token = None
     while True:
-        page = client.search_runs([experiment_id], f"tags.`{PARENT}` = '{parent}'", max_results=_PAGE, page_token=token)
+        page = client.search_runs([experiment_id], wanted, max_results=_PAGE, page_token=token)
         found += page
         token = page.token
         if not token:

@@ -4,12 +4,14 @@ import contextlib
 import queue
 import threading
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
 from tuner.tracking.client import belongs_to_one_run, connect, log
 from tuner.tracking.drafts import Drafts, Event, Step, StudyEnd, StudyStart, fold
 from tuner.tracking.pictures import confusion_figure, get_ready
+from tuner.tracking.records import Company
 from tuner.tracking.repair import describe_parent, open_experiment, open_parent, show_known
 from tuner.tracking.runs import STATE, TrialRuns
 from tuner.tracking.uri import password, without_credentials
@@ -33,8 +35,8 @@ class StudyWriter:
         runs: those of its trials.
     """
 
-    def __init__(self, tracking_uri: str) -> None:
-        self._uri = tracking_uri
+    def __init__(self, tracking_uri: str, company: Company | None = None) -> None:
+        self._uri, self._company = tracking_uri, company
         self._client: Any = None
         self._token: object = None
         self._start: StudyStart | None = None
@@ -52,6 +54,7 @@ class StudyWriter:
         if isinstance(step, Drafts):
             problem = self._write_trials(runs, step) or problem
         if isinstance(step, StudyEnd):
+            problem = self._complete(runs) or problem
             metrics = [(key, value, step.moment, 0) for key, value in step.metrics.items()]
             log(self._client, str(self.parent), metrics, tags={STATE: step.outcome})
             if step.confusion is not None:
@@ -66,16 +69,33 @@ class StudyWriter:
         if self._start is None:
             raise RuntimeError("no study has started")
         self._client = self._client or connect(self._uri)
-        study = self._start.study
-        experiment_id = open_experiment(self._client, study.experiment)
-        parent = open_parent(self._client, experiment_id, study)
+        with nullcontext() if self._company is None else self._company.exclusive():
+            return self._open(self._start)
+
+    def _open(self, start: StudyStart) -> TrialRuns:
+        experiment_id = open_experiment(self._client, start.study.experiment)
+        parent = open_parent(self._client, experiment_id, start.study)
         self.parent = str(parent.info.run_id)
-        self._start = replace(self._start, study=replace(study, run_id=self.parent))
-        describe_parent(self._client, parent, study)
-        runs = TrialRuns(self._client, experiment_id, self.parent, study.study)
-        self._missing = show_known(self._client, experiment_id, self.parent, runs, self._start.known)
+        self._start = replace(start, study=replace(start.study, run_id=self.parent))
+        describe_parent(self._client, parent, start.study)
+        runs = TrialRuns(self._client, experiment_id, self.parent, start.study.study)
+        if self._company is None:
+            self._missing = show_known(self._client, experiment_id, self.parent, runs, start.known, start.known)
+        elif self._company.alone():
+            now = self._company.finished()
+            self._missing = show_known(self._client, experiment_id, self.parent, runs, start.known, now)
         self._start, self.runs = replace(self._start, known=()), runs
         return runs
+
+    def _complete(self, runs: TrialRuns) -> Exception | None:
+        """Have each finished trial shown once, whoever ran it: the last worker leaves."""
+        if self._company is None:
+            return None
+        finished = self._company.finished()
+        if len(runs.ids) == len(finished):
+            return None
+        missing = show_known(self._client, runs.experiment_id, runs.parent, runs, finished, finished)
+        return self._write_trials(runs, missing)
 
     @staticmethod
     def _write_trials(runs: TrialRuns, drafts: Drafts) -> Exception | None:
@@ -97,6 +117,7 @@ class BackgroundWriter:
     Args:
         tracking_uri: MLflow's.
         flush_seconds: how long events are collected before they are written; longer where writing takes long.
+        company: the other workers of the study.
 
     Attributes:
         problem: the last problem, in words.
@@ -104,7 +125,7 @@ class BackgroundWriter:
         study: what is written so far.
     """
 
-    def __init__(self, tracking_uri: str, flush_seconds: float) -> None:
+    def __init__(self, tracking_uri: str, flush_seconds: float, company: Company | None = None) -> None:
         self._uri, self._flush_seconds = tracking_uri, flush_seconds
         self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._closing, self._hurried = threading.Event(), threading.Event()
@@ -112,7 +133,7 @@ class BackgroundWriter:
         self._failing = False
         self.problem: str | None = None
         self.seconds = 0.0
-        self.study = StudyWriter(tracking_uri)
+        self.study = StudyWriter(tracking_uri, company)
 
     def put(self, event: Event) -> None:
         """Have an event written soon. Returns at once. What comes after ``close`` is dropped."""

@@ -42,10 +42,10 @@ def folder_of(storage_url: str, key: str, chosen: str | None = None) -> Path | N
 
 
 class CheckpointFiles:
-    """The checkpoints of a study.
+    """The checkpoints of one of a study's workers.
 
     Args:
-        folder: of this study alone.
+        folder: of this worker alone, in that of the study.
         flush: makes durable what a checkpoint relies on, before it counts.
 
     Attributes:
@@ -76,29 +76,16 @@ class CheckpointFiles:
 
     def latest(self) -> Checkpoint | None:
         """The newest checkpoint that is whole; of damaged ones it is said that they are."""
-        for path in reversed(self._paths()):
-            try:
-                return _read(path)
-            except Exception as error:  # noqa: BLE001  whatever a damaged file makes Orbax raise
-                log.warning("the checkpoint %s cannot be used: %s", path, error)
-        return None
+        return newest_in(self.folder)
 
     def clear(self) -> None:
-        """Remove all: the study has ended."""
+        """Remove all: nothing is left for this worker to go on with."""
         self.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
-        if self.folder.parent.name.endswith(_BESIDE):
-            with contextlib.suppress(OSError):  # other studies of the database have some
-                self.folder.parent.rmdir()
-
-    def _paths(self) -> list[Path]:
-        if not self.folder.is_dir():
-            return []
-        return sorted((path for path in self.folder.iterdir() if path.name.isdigit()), key=lambda path: int(path.name))
 
     def _save(self, checkpoint: Checkpoint) -> None:
         began = time.perf_counter()
-        paths = self._paths()
+        paths = _checkpoints_in(self.folder)
         name = int(paths[-1].name) + 1 if paths else 1
         draft = self.folder / f"{name}.draft"
         try:
@@ -117,6 +104,30 @@ class CheckpointFiles:
                 log.warning("no checkpoint can be written, the study goes on without: %s", error)
             self.problem = str(error)
         self.seconds += time.perf_counter() - began
+
+
+def newest_in(folder: Path) -> Checkpoint | None:
+    """The newest checkpoint of a folder that is whole; of damaged ones it is said that they are."""
+    for path in reversed(_checkpoints_in(folder)):
+        try:
+            return _read(path)
+        except Exception as error:  # noqa: BLE001  whatever a damaged file makes Orbax raise
+            log.warning("the checkpoint %s cannot be used: %s", path, error)
+    return None
+
+
+def clear_study(folder: Path) -> None:
+    """Remove the checkpoints of all workers of a study, which has ended."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.parent.name.endswith(_BESIDE):
+        with contextlib.suppress(OSError):  # other studies of the database have some
+            folder.parent.rmdir()
+
+
+def _checkpoints_in(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted((path for path in folder.iterdir() if path.name.isdigit()), key=lambda path: int(path.name))
 
 
 def _write(folder: Path, checkpoint: Checkpoint) -> None:

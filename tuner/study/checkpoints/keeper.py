@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from tuner.study.checkpoints.checkpoint import Checkpoint, Kept
+from tuner.study.checkpoints.estate import Estate
 from tuner.study.checkpoints.files import CheckpointFiles
 
 
@@ -16,14 +17,20 @@ class Keeper:
         files: where checkpoints are written.
         interval: seconds from one to the next; 0 keeps none.
         experiment: a digest of the experiment and the seed.
-        found: the last one of an earlier run, where the study goes on; its trials are waiting.
+        estate: what other workers have left.
+        found: the checkpoint to go on from; its trials are waiting.
     """
 
     def __init__(
-        self, files: CheckpointFiles, interval: float, experiment: str, found: Checkpoint | None = None
+        self,
+        files: CheckpointFiles,
+        interval: float,
+        experiment: str,
+        estate: Estate,
+        found: Checkpoint | None = None,
     ) -> None:
         self._files, self._interval, self._experiment = files, interval or math.inf, experiment
-        self._found = found
+        self._estate, self._found = estate, found
         self._due = time.monotonic() + self._interval
         self._wanted: list[int] = []
         self._kept: dict[int, Kept] = {}
@@ -32,6 +39,10 @@ class Keeper:
         """The checkpoint to go on from, once: what it holds is as large as all lanes."""
         found, self._found = self._found, None
         return found
+
+    def inherited(self, number: int) -> Kept | None:
+        """A trial as a worker that is gone has kept it; None where none has."""
+        return self._estate.kept(number)
 
     def first(self, checkpoint: Checkpoint) -> None:
         """Write one of a study that begins: whatever happens until the next is done once more."""

@@ -6,16 +6,20 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial
 
-from tuner.study.storage.batched import RESOLVED, Storage
+from tuner.study.storage.batched import Storage
+from tuner.study.storage.leases import LeaseLost, Occupied
 from tuner.study.storage.opening import close_databases, open_storage
-from tuner.study.storage.tables import RUNG
+from tuner.study.storage.tables import RESOLVED, RUNG, StudyFull
 from tuner.study.storage.urls import check_storage_url, sqlite_file, without_password
 from tuner.study.storage.writer import WriteFailed
 
 __all__ = [
     "RESOLVED",
     "RUNG",
+    "LeaseLost",
+    "Occupied",
     "Storage",
+    "StudyFull",
     "WriteFailed",
     "allow_stop",
     "check_storage_url",
@@ -46,7 +50,7 @@ def set_attributes(storage: Storage, trial_id: int, attributes: Mapping[str, Any
 
 def requeue(storage: Storage, trial: FrozenTrial, *, ended: bool = False) -> None:
     """Put a trial that was running, or one that ``ended``, back to waiting: see ``Storage.requeue``."""
-    storage.requeue(trial._trial_id, ended=ended)
+    storage.requeue([trial._trial_id], ended=ended)
 
 
 def allow_stop(study: optuna.Study) -> None:

@@ -5,7 +5,7 @@ import functools
 import json
 import logging
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -18,13 +18,14 @@ from optuna.storages._rdb.models import MAX_INDEXED_STRING_LENGTH
 from optuna.trial import FrozenTrial, TrialState
 
 from tuner.study.storage.batch import Batch
+from tuner.study.storage.leases import LeaseLost
+from tuner.study.storage.membership import Membership
 from tuner.study.storage.mirror import Mirror
 from tuner.study.storage.reading import Reading
 from tuner.study.storage.rows import utc
+from tuner.study.storage.tables import StudyFull
 from tuner.study.storage.urls import sqlite_file
-from tuner.study.storage.writer import WriteFailed, Writer
-
-RESOLVED = "tuner:resolved"  # the attribute whose presence says that a trial's parameters are all drawn
+from tuner.study.storage.writer import Writer
 
 log = logging.getLogger("tuner")
 
@@ -40,13 +41,17 @@ class Storage(Reading):
 
     Args:
         backend: Optuna's storage of the database.
+
+    Attributes:
+        membership: this process among the workers of a study.
     """
 
     def __init__(self, backend: RDBStorage) -> None:
         super().__init__(backend)
         self._limits_keys = backend.engine.dialect.name != "sqlite"
         self._writer = Writer(self._tables.write, background=self._limits_keys or sqlite_file(backend.url) is not None)
-        weakref.finalize(self, _abandon, self._writer, backend)  # at the interpreter's end too
+        self.membership = Membership(self._tables)
+        weakref.finalize(self, _abandon, self._writer, self.membership, backend)  # at the interpreter's end too
 
     def __getstate__(self) -> RDBStorage:
         self.flush()
@@ -69,7 +74,7 @@ class Storage(Reading):
         Raises:
             WriteFailed: not everything can be written.
         """
-        _close(self._writer, self._backend)
+        _close(self._writer, self.membership, self._backend)
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -77,17 +82,54 @@ class Storage(Reading):
         with self._lock, self._writer.batch():
             yield
 
-    def requeue(self, trial_id: int, *, ended: bool = False) -> None:
-        """Put a trial that was running (or ``ended``) back to waiting, under its own number, without what it reported.
+    def requeue(self, trial_ids: Collection[int], *, ended: bool = False) -> None:
+        """Put trials that were running (or ``ended``) back to waiting, under their numbers, without what they reported.
 
-        Its parameters stay where the search space had drawn them all; else they are drawn again from its own seed.
+        Their parameters stay where the search space had drawn them all; else they are drawn again from their own seed.
         """
+        if not trial_ids:
+            return
         with self._lock:
             self.flush()
-            mirror = self._mirror_with(trial_id)
-            resolved = RESOLVED in mirror.trials[trial_id].user_attrs
-            self._tables.put_back(trial_id, with_parameters=resolved, ended=ended)
-            mirror.put_all(self._tables.read([trial_id]))
+            self._tables.put_back(trial_ids, ended=ended)
+            self._read_again(trial_ids)
+
+    def begun(self, study_id: int) -> int:
+        """How many of a study's trials run or have ended."""
+        with self._lock:
+            return self._mirror(study_id).begun
+
+    def refresh(self, study_id: int) -> None:
+        """Learn what other processes did, at once."""
+        with self._lock:
+            self._sync(study_id, self._mirror(study_id))
+
+    def put_back_strays(self, study_id: int) -> None:
+        """Put back what belongs to this worker without its knowing: the answer of the database was lost."""
+        with self._lock:
+            strays = set(self.membership.leased()) - self._mirror(study_id).own
+            self.requeue(strays)
+
+    def enter_again(self) -> None:
+        """Become another worker, after others took this one for dead: nothing runs here any more."""
+        with self._lock:
+            self._writer.forget()
+            self.membership.enter_again()
+            for mirror in self._mirrors.values():
+                self._read_again(mirror.unfinished)
+
+    def leave(self) -> None:
+        """Be no worker any more, once everything is written; what this one still runs goes back to waiting.
+
+        Raises:
+            WriteFailed: not everything can be written.
+        """
+        try:
+            self.flush()
+        except LeaseLost:
+            self._writer.forget()
+        finally:
+            self.membership.leave()
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
         """Optuna's; the trials are written before what is said of them all."""
@@ -107,7 +149,8 @@ class Storage(Reading):
             self._writer.check()
             mirror = self._mirror(study_id)
             if template_trial is None:
-                mirror.put(trial := self._tables.create(study_id), own=True)
+                with self._up_to_date(study_id, mirror):
+                    mirror.put(trial := self._tables.create(study_id), own=True)
             else:
                 mirror.put_all([trial := self._tables.create_from(study_id, template_trial)])
             return trial._trial_id
@@ -167,7 +210,9 @@ class Storage(Reading):
             mirror = self._mirror_with(trial_id)
             self.check_trial_is_updatable(trial_id, mirror.trials[trial_id].state)
             if state == TrialState.RUNNING and values is None:
-                moved = self._tables.claim(trial_id)
+                study_id = self._tables.study_of(trial_id)
+                with self._up_to_date(study_id, mirror):
+                    moved = self._tables.claim(study_id, trial_id)
             else:
                 self.flush()
                 moved = self._backend.set_trial_state_values(trial_id, state, values)
@@ -175,6 +220,15 @@ class Storage(Reading):
             if not moved:
                 self.check_trial_is_updatable(trial_id, mirror.trials[trial_id].state)
             return moved
+
+    @contextmanager
+    def _up_to_date(self, study_id: int, mirror: Mirror) -> Iterator[None]:
+        """Learn at once what others did where the study is full: it is they who filled it."""
+        try:
+            yield
+        except StudyFull:
+            self._sync(study_id, mirror)
+            raise
 
     @contextmanager
     def _change(self, trial_id: int) -> Iterator[tuple[FrozenTrial, Batch]]:
@@ -196,22 +250,27 @@ class Storage(Reading):
         for trial in self._tables.read([trial_id]):
             mirror.put(trial, own=own)
 
+    def _read_again(self, trial_ids: Collection[int]) -> None:
+        for trial in self._tables.read(trial_ids):
+            self._mirror_with(trial._trial_id).put_all([trial])
+
     def _check_key(self, key: str) -> None:
         if self._limits_keys and len(key) > MAX_INDEXED_STRING_LENGTH:
             raise StorageInternalError(f"names have at most {MAX_INDEXED_STRING_LENGTH} characters: {key!r}")
 
 
-def _close(writer: Writer, backend: RDBStorage) -> None:
+def _close(writer: Writer, membership: Membership, backend: RDBStorage) -> None:
     try:
         writer.close()
+        membership.leave()
     finally:
         backend.remove_session()
         backend.engine.dispose()
 
 
-def _abandon(writer: Writer, backend: RDBStorage) -> None:
+def _abandon(writer: Writer, membership: Membership, backend: RDBStorage) -> None:
     """Close on behalf of a storage that is gone: nobody is left to take an error."""
     try:
-        _close(writer, backend)
-    except WriteFailed as error:
+        _close(writer, membership, backend)
+    except (StorageInternalError, LeaseLost) as error:
         log.warning("%s", error)

@@ -68,6 +68,12 @@ class Mirror:
         return sorted((trial for trial in unfinished if trial.state in states), key=lambda trial: trial.number)
 
     @property
+    def begun(self) -> int:
+        """How many trials run or have ended."""
+        waiting = sum(self.trials[trial_id].state == TrialState.WAITING for trial_id in self.unfinished)
+        return len(self.trials) - waiting
+
+    @property
     def foreign(self) -> set[int]:
         """The ids of the unfinished trials that others may change."""
         return self.unfinished - self.own

@@ -1,6 +1,7 @@
 """Opening a database with care: what can go wrong is found out at once and said in one sentence."""
 
 import logging
+import time
 import weakref
 from typing import Any
 
@@ -12,11 +13,13 @@ from sqlalchemy.engine import make_url
 
 from tuner.errors import InputError
 from tuner.study.storage.batched import Storage
+from tuner.study.storage.leases import make_tables
 from tuner.study.storage.urls import check_storage_url, sqlite_file, without_password
 from tuner.study.storage.writer import WriteFailed, cause_of
 
 _SQLITE_WAIT_SECONDS = 60
 _CONNECT_SECONDS = 4  # else a server that does not answer is waited for as long as the system likes
+_PAUSES = (0.1, 0.3, 1.0)  # seconds
 _NEXT = "Check the URL and that the database runs and may be written, or give another --storage."
 
 _opened: "weakref.WeakSet[Storage]" = weakref.WeakSet()
@@ -37,11 +40,12 @@ def open_storage(url: str, *, writable: bool = True) -> Storage:
     check_storage_url(url)
     shown = without_password(url)
     try:
-        backend = RDBStorage(url, engine_kwargs=_engine_options(url))
+        backend = _backend(url)
         if writable and sqlite_file(url) is not None:
             _use_wal(backend)
         if writable:
             _try_to_write(backend)
+            make_tables(backend.engine)
     except ImportError as error:
         raise InputError("the database's driver is not installed", shown, f"{error}. Install it with pip.") from error
     except RuntimeError as error:
@@ -62,6 +66,22 @@ def close_databases() -> None:
             WriteFailed
         ) as error:  # was raised in the study's own thread; the other databases are closed all the same
             log.warning("%s", error)
+
+
+def _backend(url: str) -> RDBStorage:
+    """Optuna's storage; of processes that make its tables at the same moment all but one fail at first."""
+    for pause in (*_PAUSES, None):
+        try:
+            return RDBStorage(url, engine_kwargs=_engine_options(url))
+        except (sqlalchemy.exc.DBAPIError, optuna.exceptions.StorageInternalError) as error:
+            if pause is None or not _is_made_elsewhere(error):
+                raise
+            time.sleep(pause)
+    raise AssertionError
+
+
+def _is_made_elsewhere(error: Exception) -> bool:
+    return any(words in str(error).lower() for words in ("already exists", "unique constraint", "duplicate"))
 
 
 def _engine_options(url: str) -> dict[str, Any]:

@@ -1,11 +1,15 @@
 """What concerns a study as a whole: Optuna's own storage does it, at once."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 
 class Studies(BaseStorage):
@@ -22,6 +26,23 @@ class Studies(BaseStorage):
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
         """Optuna's."""
         return self._backend.create_new_study(directions, study_name)
+
+    def create_study_with(self, study_name: str, direction: StudyDirection, attributes: Mapping[str, Any]) -> bool:
+        """Create a study with its user attributes at once; False says that it was there."""
+        study = models.StudyModel(
+            study_name=study_name,
+            directions=[models.StudyDirectionModel(direction=direction, objective=0)],
+            user_attributes=[
+                models.StudyUserAttributeModel(key=key, value_json=json.dumps(value))
+                for key, value in attributes.items()
+            ],
+        )
+        try:
+            with Session(self._backend.engine) as session, session.begin():
+                session.add(study)
+        except IntegrityError:
+            return False
+        return True
 
     def delete_study(self, study_id: int) -> None:
         """Optuna's."""

@@ -11,6 +11,7 @@ import sqlalchemy
 from optuna.exceptions import StorageInternalError
 
 from tuner.study.storage.batch import Batch
+from tuner.study.storage.leases import LeaseLost
 
 _GATHER_SECONDS = 0.25  # what a killed process may lose; a transaction costs the same for one row and for hundreds
 _PATIENCE_SECONDS = 60.0  # for a database server that is started again
@@ -70,12 +71,21 @@ class Writer:
 
         Raises:
             WriteFailed: one did.
+            LeaseLost: others have taken over what it belonged to.
         """
+        if isinstance(self._error, LeaseLost):
+            raise LeaseLost(*self._error.args)
         if self._error is not None:
             raise WriteFailed(
                 f"the database could not be written ({cause_of(self._error)}): {self._pending.described()} not stored. "
                 "Make it writable again and resume the study: these trials then start over"
             ) from self._error
+
+    def forget(self) -> None:
+        """Drop what is queued, and the error of a write that failed."""
+        with self._changed:
+            self._pending, self._error = Batch(), None
+            self._written = self._takes
 
     def holds(self, trial_id: int) -> bool:
         """Whether changes of a trial wait to be written."""

@@ -1,0 +1,68 @@
+"""What workers that are gone have left: their checkpoints, for whoever takes their trials over."""
+
+import logging
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from tuner.study.checkpoints.checkpoint import Checkpoint, Kept
+from tuner.study.checkpoints.files import newest_in
+
+log = logging.getLogger("tuner")
+
+
+class Estate:
+    """The checkpoints of a study's workers that are gone, as far as this machine sees their folders.
+
+    Args:
+        folder: of the study; each worker has one of its own in it.
+        experiment: a digest of the experiment and the seed: checkpoints of another are not used.
+        alive: the names of the workers that are not gone.
+    """
+
+    def __init__(self, folder: Path, experiment: str, alive: Callable[[], Collection[str]]) -> None:
+        self._folder, self._experiment, self._alive = folder, experiment, alive
+        self._read: dict[Path, Checkpoint | None] = {}
+
+    def adopt(self, name: str) -> Checkpoint | None:
+        """Make the latest folder that was left one's own, and its newest checkpoint.
+
+        Of several workers that want the same folder one gets it.
+
+        Args:
+            name: of the worker.
+        """
+        for folder in self._left():
+            try:
+                mine = folder.rename(self._folder / name)
+            except OSError:  # another worker was faster
+                continue
+            checkpoint = newest_in(mine)
+            if checkpoint is not None and not self._fits(checkpoint):
+                log.warning("the experiment is not that of the last checkpoint: what had begun starts over")
+                return None
+            return checkpoint
+        return None
+
+    def kept(self, number: int) -> Kept | None:
+        """A trial as a worker that is gone has kept it last."""
+        found = [kept for folder in self._left() if (kept := self._kept_in(folder, number)) is not None]
+        return max(found, key=lambda kept: kept.snapshot.epoch, default=None)
+
+    def _kept_in(self, folder: Path, number: int) -> Kept | None:
+        if folder not in self._read:
+            self._read[folder] = newest_in(folder)
+        checkpoint = self._read[folder]
+        if checkpoint is None or not self._fits(checkpoint):
+            return None
+        return next((kept for kept in checkpoint.trials if kept.number == number), None)
+
+    def _fits(self, checkpoint: Checkpoint) -> bool:
+        return checkpoint.experiment == self._experiment
+
+    def _left(self) -> list[Path]:
+        """The folders of workers that are gone, the latest first."""
+        if not self._folder.is_dir():
+            return []
+        alive = set(self._alive())
+        left = [folder for folder in self._folder.iterdir() if folder.is_dir() and folder.name not in alive]
+        return sorted(left, key=lambda folder: folder.stat().st_mtime, reverse=True)
