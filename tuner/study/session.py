@@ -153,6 +153,9 @@ class Session:
         membership = self._storage.membership
         estate = Estate(self._folder, experiment, membership.alive)
         checkpoint = estate.adopt(membership.name)
+        if checkpoint is not None and not estate.fits(checkpoint):
+            self._say("the experiment is not that of the last checkpoint: what had begun starts over")
+            checkpoint = None
         if checkpoint is not None:
             self._goes_on(checkpoint)
         return Keeper(self._files, self._options.checkpoint_every, experiment, estate, checkpoint)

@@ -68,11 +68,11 @@ class StudyWriter:
             return self.runs
         if self._start is None:
             raise RuntimeError("no study has started")
-        self._client = self._client or connect(self._uri)
         with nullcontext() if self._company is None else self._company.exclusive():
             return self._open(self._start)
 
     def _open(self, start: StudyStart) -> TrialRuns:
+        self._client = self._client or connect(self._uri)  # which may make MLflow's tables
         experiment_id = open_experiment(self._client, start.study.experiment)
         parent = open_parent(self._client, experiment_id, start.study)
         self.parent = str(parent.info.run_id)

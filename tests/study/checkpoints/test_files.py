@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tuner.lanes.snapshots import Snapshot
-from tuner.study.checkpoints import Checkpoint, CheckpointFiles, Kept, folder_of
+from tuner.study.checkpoints import Checkpoint, CheckpointFiles, Kept, folder_of, newest_in
 from tuner.study.checkpoints import files as module
 
 RNG = np.random.default_rng(0)
@@ -54,9 +54,9 @@ def same(one, other):
 
 
 def test_what_was_kept_comes_back_bit_for_bit(files):
-    assert files.latest() is None
+    assert newest_in(files.folder) is None
     written = saved(files, checkpoint())
-    found = CheckpointFiles(files.folder, lambda: None).latest()
+    found = newest_in(files.folder)
     assert same(written, found)
     assert found.ended == {0, 1, 2, 3, 7}
     assert found.trials[0].snapshot.lanes.keys() == written.trials[0].snapshot.lanes.keys()
@@ -66,14 +66,14 @@ def test_what_was_kept_comes_back_bit_for_bit(files):
 def test_a_checkpoint_without_lanes(files):
     one = checkpoint()
     saved(files, Checkpoint(one.created, one.waiting, one.trials[1:], one.scheduler))
-    assert [kept.number for kept in files.latest().trials] == [6]
+    assert [kept.number for kept in newest_in(files.folder).trials] == [6]
 
 
 def test_old_checkpoints_go(files):
     for epoch in range(1, 6):
         saved(files, checkpoint(epoch))
     assert sorted(path.name for path in files.folder.iterdir()) == ["4", "5"]
-    assert files.latest().trials[0].snapshot.epoch == 5
+    assert newest_in(files.folder).trials[0].snapshot.epoch == 5
     files.clear()
     assert not files.folder.exists()
 
@@ -109,7 +109,7 @@ def test_a_damaged_one_is_noticed_and_the_one_before_is_used(files, damage, capl
     before = saved(files, checkpoint(2))
     saved(files, checkpoint(3))
     damage(files.folder / "2")
-    assert same(files.latest(), before)
+    assert same(newest_in(files.folder), before)
     assert "2 cannot be used" in caplog.text
 
 
@@ -117,7 +117,7 @@ def test_of_one_that_was_not_finished_nothing_is_left_behind_the_next(files):
     before = saved(files, checkpoint(2))
     (files.folder / "2.draft").mkdir()
     (files.folder / "2.draft" / "study.json").write_text("{}")
-    assert same(files.latest(), before)
+    assert same(newest_in(files.folder), before)
     saved(files, checkpoint(3))
     assert sorted(path.name for path in files.folder.iterdir()) == ["1", "2"]
 
@@ -137,7 +137,7 @@ def test_a_full_disk_costs_the_checkpoint_alone(files, monkeypatch, caplog):
     assert "No space left" in files.problem
     assert caplog.text.count("no checkpoint can be written") == 1
     assert [path.name for path in files.folder.iterdir()] == ["1"]
-    assert same(files.latest(), before)
+    assert same(newest_in(files.folder), before)
     saved(files, checkpoint(4))
 
 
@@ -149,7 +149,7 @@ def test_a_checkpoint_counts_only_once_the_database_is_flushed(tmp_path):
     files.save(checkpoint())
     files.wait()
     assert "the database is away" in files.problem
-    assert files.latest() is None
+    assert newest_in(files.folder) is None
 
 
 def test_other_machines_are_named(files):

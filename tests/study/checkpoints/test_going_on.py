@@ -21,7 +21,7 @@ from tests.study.conftest import iris_experiment
 from tuner.experiment import load_experiment
 from tuner.lanes.population import Population
 from tuner.study import Interrupted, Options, resume_study
-from tuner.study.checkpoints import CheckpointFiles
+from tuner.study.checkpoints import CheckpointFiles, estate, newest_in
 from tuner.study.run import run_study
 from tuner.tracking import MemorySink
 
@@ -189,15 +189,13 @@ def test_lanes_that_do_not_fit_start_over(tmp_path, caplog, monkeypatch):
     chosen = options(f"sqlite:///{tmp_path}/tuner.db", trials=2)
     with pytest.raises(Interrupted):
         run_study(iris_experiment(epochs=10), None, [], None, chosen, progress=StopsAfter(6))
-    latest = CheckpointFiles.latest
-
-    def of_another_version(self):
-        found = latest(self)
+    def of_another_version(folder):
+        found = newest_in(folder)
         others = [replace(kept, snapshot=replace(kept.snapshot, lanes={"x": np.zeros(3)})) for kept in found.trials]
         return replace(found, trials=others)
 
     with monkeypatch.context() as patch:
-        patch.setattr(CheckpointFiles, "latest", of_another_version)
+        patch.setattr(estate, "newest_in", of_another_version)
         result = run_study(iris_experiment(epochs=10), None, [], None, chosen)
     assert caplog.text.count("starts over") == 2
     whole = run_study(iris_experiment(epochs=10), None, [], None, options(f"sqlite:///{tmp_path}/whole.db", trials=2))
@@ -208,9 +206,9 @@ def test_a_study_that_had_no_time_keeps_what_it_had(tmp_path):
     experiment = iris_experiment(epochs=10)
     with pytest.raises(Interrupted):
         run_study(experiment, None, [], None, options(f"sqlite:///{tmp_path}/tuner.db"), progress=StopsAfter(20))
-    kept = sorted(path.name for path in tmp_path.glob("tuner.db.checkpoints/*/*"))
+    kept = sorted(path.name for path in tmp_path.glob("tuner.db.checkpoints/*/*/*"))
     run_study(experiment, None, [], None, options(f"sqlite:///{tmp_path}/tuner.db", timeout=1e-9))
-    assert sorted(path.name for path in tmp_path.glob("tuner.db.checkpoints/*/*")) == kept
+    assert sorted(path.name for path in tmp_path.glob("tuner.db.checkpoints/*/*/*")) == kept
 
 
 def test_a_folder_that_was_chosen_is_remembered_and_stays(tmp_path):
@@ -280,7 +278,7 @@ def kill_until_done(project, seed, kills):
 
 
 def newest(folder):
-    return max((int(path.name) for path in folder.glob("*/*") if path.name.isdigit()), default=0)
+    return max((int(path.name) for path in folder.glob("*/*/*") if path.name.isdigit()), default=0)
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
@@ -312,7 +310,7 @@ def test_sigterm_keeps_what_runs_and_leaves_in_time(tmp_path):
     assert time.monotonic() - began < 10
     assert "tuner resume iris" in err
     assert "Traceback" not in err
-    found = CheckpointFiles(next(folder.iterdir()), lambda: None).latest()
+    found = newest_in(next(folder.glob("*/*")))
     assert any(kept.snapshot.epoch for kept in found.trials)
     study = optuna.load_study(study_name="iris", storage=f"sqlite:///{tmp_path}/tuner.db")
     assert not any(trial.state == optuna.trial.TrialState.RUNNING for trial in study.get_trials())

@@ -2,7 +2,7 @@
 
 from tuner.study.checkpoints.checkpoint import Checkpoint, Kept
 from tuner.study.checkpoints.estate import Estate
-from tuner.study.checkpoints.files import CheckpointFiles, clear_study, folder_of
+from tuner.study.checkpoints.files import CheckpointFiles, clear_study, folder_of, newest_in
 from tuner.study.checkpoints.keeper import Keeper
 
-__all__ = ["Checkpoint", "CheckpointFiles", "Estate", "Keeper", "Kept", "clear_study", "folder_of"]
+__all__ = ["Checkpoint", "CheckpointFiles", "Estate", "Keeper", "Kept", "clear_study", "folder_of", "newest_in"]

@@ -1,14 +1,10 @@
 """What workers that are gone have left: their checkpoints, for whoever takes their trials over."""
 
-import logging
 from collections.abc import Callable, Collection
 from pathlib import Path
 
 from tuner.study.checkpoints.checkpoint import Checkpoint, Kept
 from tuner.study.checkpoints.files import newest_in
-
-log = logging.getLogger("tuner")
-
 
 class Estate:
     """The checkpoints of a study's workers that are gone, as far as this machine sees their folders.
@@ -36,11 +32,7 @@ class Estate:
                 mine = folder.rename(self._folder / name)
             except OSError:  # another worker was faster
                 continue
-            checkpoint = newest_in(mine)
-            if checkpoint is not None and not self._fits(checkpoint):
-                log.warning("the experiment is not that of the last checkpoint: what had begun starts over")
-                return None
-            return checkpoint
+            return newest_in(mine)
         return None
 
     def kept(self, number: int) -> Kept | None:
@@ -48,16 +40,17 @@ class Estate:
         found = [kept for folder in self._left() if (kept := self._kept_in(folder, number)) is not None]
         return max(found, key=lambda kept: kept.snapshot.epoch, default=None)
 
+    def fits(self, checkpoint: Checkpoint) -> bool:
+        """Whether a checkpoint is of this experiment and seed."""
+        return checkpoint.experiment == self._experiment
+
     def _kept_in(self, folder: Path, number: int) -> Kept | None:
         if folder not in self._read:
             self._read[folder] = newest_in(folder)
         checkpoint = self._read[folder]
-        if checkpoint is None or not self._fits(checkpoint):
+        if checkpoint is None or not self.fits(checkpoint):
             return None
         return next((kept for kept in checkpoint.trials if kept.number == number), None)
-
-    def _fits(self, checkpoint: Checkpoint) -> bool:
-        return checkpoint.experiment == self._experiment
 
     def _left(self) -> list[Path]:
         """The folders of workers that are gone, the latest first."""
@@ -65,4 +58,12 @@ class Estate:
             return []
         alive = set(self._alive())
         left = [folder for folder in self._folder.iterdir() if folder.is_dir() and folder.name not in alive]
-        return sorted(left, key=lambda folder: folder.stat().st_mtime, reverse=True)
+        return sorted(left, key=_written, reverse=True)
+
+
+def _written(folder: Path) -> float:
+    """When a folder was written last; long ago where another worker has just made it its own."""
+    try:
+        return folder.stat().st_mtime
+    except OSError:
+        return 0.0

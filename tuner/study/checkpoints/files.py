@@ -74,10 +74,6 @@ class CheckpointFiles:
         if self._writing is not None:
             self._writing.result()
 
-    def latest(self) -> Checkpoint | None:
-        """The newest checkpoint that is whole; of damaged ones it is said that they are."""
-        return newest_in(self.folder)
-
     def clear(self) -> None:
         """Remove all: nothing is left for this worker to go on with."""
         self.wait()
