@@ -48,8 +48,8 @@ def worker(storage, url):
         )
 
     yield enter
-    for storage in opened:
-        storage.close()
+    for each in opened:
+        each.close()
 
 
 def execute(storage, statement):
@@ -243,13 +243,19 @@ def test_a_lock_is_held_by_one_at_a_time_and_freed_by_death(worker, monkeypatch)
     for thread in threads:
         thread.join()
     assert held == [1, 1]
-    with pytest.raises(LeaseLost), one.membership.lock("ending"):
-        silent(one)
-        present(other)
-        other.membership.look()
-        with other.membership.lock("ending"):
-            held.append(1)
-    assert len(held) == 3
+    waits = threading.Thread(target=hold, args=(other,))
+
+    def die():
+        with one.membership.lock("ending"):
+            waits.start()
+            silent(one)
+            present(other)
+            other.membership.look()
+            waits.join(10)
+
+    with pytest.raises(LeaseLost):
+        die()
+    assert held == [1, 1, 1]
 
 
 def test_of_workers_that_ask_at_once_none_begins_more_than_allowed(worker):
