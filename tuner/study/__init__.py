@@ -7,6 +7,8 @@ from tuner.study.result import BestTrial, StudyResult, result_of
 from tuner.study.run import resume_study, run, run_study
 from tuner.study.session import Interrupted, StudyFailed
 from tuner.study.storage import without_password
+from tuner.study.sync import NotTracked
+from tuner.study.sync import sync as sync_study
 from tuner.study.trial_weights import TrialWeights
 
 __all__ = [
@@ -15,6 +17,7 @@ __all__ = [
     "DEFAULT_TRIALS",
     "BestTrial",
     "Interrupted",
+    "NotTracked",
     "Objective",
     "Options",
     "StudyFailed",
@@ -27,5 +30,6 @@ __all__ = [
     "resume_study",
     "run",
     "run_study",
+    "sync_study",
     "without_password",
 ]
