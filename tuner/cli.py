@@ -236,14 +236,16 @@ def _refuse(error: InputError | click.UsageError, words: list[str], *, as_json: 
 
 
 def _fail(error: Exception, *, as_json: bool) -> None:
-    from tuner.study import NotTracked, StudyFailed
+    from tuner.study import DatabaseGone, NotTracked, StudyFailed
 
     if isinstance(error, NotTracked):
         _complain("not all could be written", str(error), "Call it again when MLflow is there.", as_json=as_json)
-        return
-    if not isinstance(error, StudyFailed):
-        traceback.print_exception(error)
-    _complain("the study failed", str(error), "See the log above.", as_json=as_json)
+    elif isinstance(error, DatabaseGone):
+        _complain("the study stopped", str(error), "What had begun goes on with `tuner resume`.", as_json=as_json)
+    else:
+        if not isinstance(error, StudyFailed):
+            traceback.print_exception(error)
+        _complain("the study failed", str(error), "See the log above.", as_json=as_json)
 
 
 def _complain(what: str, value: str, fix: str, *, as_json: bool) -> None:

@@ -1,5 +1,7 @@
 """Studies: the loop, the database, resume, and the plain Optuna objective."""
 
+from optuna.exceptions import StorageInternalError as DatabaseGone
+
 from tuner.study.objective import Objective
 from tuner.study.opening import all_results, load_study, memory_of_study
 from tuner.study.options import DEFAULT_STORAGE, DEFAULT_TRACKING, DEFAULT_TRIALS, Options
@@ -16,6 +18,7 @@ __all__ = [
     "DEFAULT_TRACKING",
     "DEFAULT_TRIALS",
     "BestTrial",
+    "DatabaseGone",
     "Interrupted",
     "NotTracked",
     "Objective",

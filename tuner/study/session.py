@@ -118,6 +118,7 @@ class Session:
         """Finish what concerns the study as a whole, one worker after the other, and be no worker any more."""
         seconds = _LAST_SECONDS if interrupted.terminated else _FLUSH_SECONDS
         try:
+            self._storage.flush()
             with self._storage.membership.lock(_ENDING):
                 try:
                     if outcome == "finished":

@@ -259,8 +259,10 @@ def _leave(writer: Writer, membership: Membership) -> None:
         writer.flush()
     except LeaseLost:
         writer.forget()
-    finally:
-        membership.leave()
+    except StorageInternalError:
+        membership.vanish()
+        raise
+    membership.leave()
 
 
 def _close(writer: Writer, membership: Membership, backend: RDBStorage) -> None:
