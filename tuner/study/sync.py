@@ -8,7 +8,7 @@ from tuner.study.options import DEFAULT_LEASE
 from tuner.study.record import BEST
 from tuner.study.result import StudyResult, best_known, best_trial, result_of
 from tuner.study.shown import confusion_of, finished_trials, last_metrics, outcome_of, study_record
-from tuner.study.storage import Occupied, Storage, open_storage
+from tuner.study.storage import Occupied, Storage
 from tuner.tracking import check_tracking_uri, open_sink
 
 
@@ -33,7 +33,6 @@ def sync(name: str, storage_url: str, tracking_uri: str | None = None) -> StudyR
     if uri is None:
         raise InputError("the study is tracked nowhere", name, "Give --tracking-uri.")
     check_tracking_uri(uri)
-    open_storage(storage_url)  # which makes what is missing
     study = load_study(name, storage_url)
     storage = cast("Storage", study._storage)
     try:

@@ -64,6 +64,7 @@ class Membership:
             Occupied: another worker is there, and one of the two must be alone.
         """
         me = Worker(uuid.uuid4().hex, study_id, seconds, alone or self._tables.dialect not in SHARED)
+        patiently(self._tables.make_room)
         patiently(lambda: self._enter(me))
         self._tables.worker = me
         self._leaving.clear()

@@ -13,7 +13,6 @@ from sqlalchemy.engine import make_url
 
 from tuner.errors import InputError
 from tuner.study.storage.batched import Storage
-from tuner.study.storage.leases import make_tables
 from tuner.study.storage.urls import check_storage_url, sqlite_file, without_password
 from tuner.study.storage.writer import WriteFailed, cause_of
 
@@ -45,7 +44,6 @@ def open_storage(url: str, *, writable: bool = True) -> Storage:
             _use_wal(backend)
         if writable:
             _try_to_write(backend)
-            make_tables(backend.engine)
     except ImportError as error:
         raise InputError("the database's driver is not installed", shown, f"{error}. Install it with pip.") from error
     except RuntimeError as error:

@@ -77,6 +77,10 @@ class Tables:
         self._turn: AbstractContextManager[Any] = threading.Lock() if self.dialect == "sqlite" else nullcontext()
         self._writes = statements(self.dialect)
 
+    def make_room(self) -> None:
+        """Make the tables beside Optuna's that are missing."""
+        leases.make_tables(self._backend.engine)
+
     def study_of(self, trial_id: int) -> int:
         """The study of a trial.
 
