@@ -189,6 +189,7 @@ def test_lanes_that_do_not_fit_start_over(tmp_path, caplog, monkeypatch):
     chosen = options(f"sqlite:///{tmp_path}/tuner.db", trials=2)
     with pytest.raises(Interrupted):
         run_study(iris_experiment(epochs=10), None, [], None, chosen, progress=StopsAfter(6))
+
     def of_another_version(folder):
         found = newest_in(folder)
         others = [replace(kept, snapshot=replace(kept.snapshot, lanes={"x": np.zeros(3)})) for kept in found.trials]

@@ -6,6 +6,7 @@ from pathlib import Path
 from tuner.study.checkpoints.checkpoint import Checkpoint, Kept
 from tuner.study.checkpoints.files import newest_in
 
+
 class Estate:
     """The checkpoints of a study's workers that are gone, as far as this machine sees their folders.
 
