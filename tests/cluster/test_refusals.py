@@ -5,6 +5,7 @@ import json
 import sys
 
 import pytest
+from ray.exceptions import ActorUnavailableError, RayError
 
 from tests.cluster.conftest import EXPERIMENT
 from tuner import InputError, cli
@@ -83,6 +84,7 @@ def test_mlflows_sqlite_file_is_for_one_machine():
 
 def test_why_a_worker_died_in_a_few_words():
     said = "The actor died.\n\tip: 1.2.3.4\nThe actor is dead because its worker process has died. Worker exit type: X"
-    assert _reason(said) == "its worker process has died"
-    assert _reason("Something else\nhappened") == "Something else"
-    assert _reason("") == "no reason is known"
+    assert _reason(RayError(said)) == "its worker process has died"
+    assert _reason(RayError("Something else\nhappened")) == "Something else"
+    assert _reason(RayError("")) == "no reason is known"
+    assert _reason(ActorUnavailableError("The actor\n is unavailable", b"0" * 16)) == "it cannot be reached"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import ActorUnavailableError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from tuner.cluster.shares import Share
@@ -130,7 +130,7 @@ class Crew:
             log.warning("%s", error)
             self._replace(post, f"{type(error.cause).__name__}: {error.cause}")
         except RayError as error:
-            self._replace(post, _reason(str(error)))
+            self._replace(post, _reason(error))
         else:
             self._take(post, answer)
 
@@ -194,7 +194,10 @@ class Crew:
         return f" on {found[0]['NodeManagerAddress']}" if found else ""
 
 
-def _reason(text: str) -> str:
-    """Why an actor died: the first sentence on it of what Ray says."""
+def _reason(error: RayError) -> str:
+    """Why an actor is lost: the first sentence on it of what Ray says."""
+    if isinstance(error, ActorUnavailableError):
+        return "it cannot be reached"
+    text = str(error)
     found = re.search(r"because (.+?)(?:\.\s|\.?$)", text, re.MULTILINE)
     return found[1] if found else (text.strip() or "no reason is known").splitlines()[0]
