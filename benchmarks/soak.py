@@ -70,7 +70,7 @@ def soak(trials: int, sampler: str, folder: Path, every: int = SAMPLES) -> dict[
     clock = _Clock()
     watch = _watch(every, clock)
     options = Options(trials=trials, storage=f"sqlite:///{folder}/soak.db", tracking_uri=None)
-    result = run_study(_experiment(_timed_sampler(sampler, clock)), None, [], None, options, progress=watch)
+    result = run_study(experiment(_timed_sampler(sampler, clock)), None, [], None, options, progress=watch)
     if result.trials["complete"] != trials:
         raise SystemExit(f"not all trials are complete: {result.trials}")
     cost = {name: value for name, value in result.cost.items() if name != "compiled"}
@@ -78,7 +78,8 @@ def soak(trials: int, sampler: str, folder: Path, every: int = SAMPLES) -> dict[
     return {"sampler": sampler, "samples": samples, "cost": cost}
 
 
-def _experiment(sampler: Any) -> Any:
+def experiment(sampler: Any) -> Any:
+    """The study's experiment, by this sampler."""
     from tuner import Experiment, Width, datasets, models
 
     def space(trial: Any) -> dict[str, Any]:

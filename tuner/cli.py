@@ -147,6 +147,20 @@ def resume(study: str, *, quiet: bool, as_json: bool, **chosen: Any) -> str:
 
 
 @app.command()
+@click.argument("study")
+@storage_option
+@click.option("--tracking-uri", metavar="URI", help="MLflow's store or server; the study's own by default.")
+@json_option
+def sync(study: str, storage: str, tracking_uri: str | None, *, as_json: bool) -> str:
+    """Write to MLflow what it missed of STUDY while it was away."""
+    from tuner.study import sync_study
+
+    _quieten()
+    result = sync_study(study, storage, tracking_uri)
+    return _shown(result, storage, as_json=as_json)
+
+
+@app.command()
 @storage_option
 @json_option
 def studies(storage: str, *, as_json: bool) -> str:
@@ -249,11 +263,16 @@ def _refuse(error: InputError | click.UsageError, words: list[str], *, as_json: 
 
 
 def _fail(error: Exception, *, as_json: bool) -> None:
-    from tuner.study import StudyFailed
+    from tuner.study import DatabaseGone, NotTracked, StudyFailed
 
-    if not isinstance(error, StudyFailed):
-        traceback.print_exception(error)
-    _complain("the study failed", str(error), "See the log above.", as_json=as_json)
+    if isinstance(error, NotTracked):
+        _complain("not all could be written", str(error), "Call it again when MLflow is there.", as_json=as_json)
+    elif isinstance(error, DatabaseGone):
+        _complain("the study stopped", str(error), "What had begun goes on with `tuner resume`.", as_json=as_json)
+    else:
+        if not isinstance(error, StudyFailed):
+            traceback.print_exception(error)
+        _complain("the study failed", str(error), "See the log above.", as_json=as_json)
 
 
 def _complain(what: str, value: str, fix: str, *, as_json: bool) -> None:

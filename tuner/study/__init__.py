@@ -1,5 +1,7 @@
 """Studies: the loop, the database, resume, and the plain Optuna objective."""
 
+from optuna.exceptions import StorageInternalError as DatabaseGone
+
 from tuner.study.objective import Objective
 from tuner.study.opening import all_results, load_study, memory_of_study
 from tuner.study.options import DEFAULT_STORAGE, DEFAULT_TRACKING, DEFAULT_TRIALS, Options
@@ -7,6 +9,8 @@ from tuner.study.result import BestTrial, StudyResult, result_of
 from tuner.study.run import resume_study, run, run_study
 from tuner.study.session import Interrupted, StudyFailed
 from tuner.study.storage import without_password
+from tuner.study.sync import NotTracked
+from tuner.study.sync import sync as sync_study
 from tuner.study.trial_weights import TrialWeights
 
 __all__ = [
@@ -14,7 +18,9 @@ __all__ = [
     "DEFAULT_TRACKING",
     "DEFAULT_TRIALS",
     "BestTrial",
+    "DatabaseGone",
     "Interrupted",
+    "NotTracked",
     "Objective",
     "Options",
     "StudyFailed",
@@ -27,5 +33,6 @@ __all__ = [
     "resume_study",
     "run",
     "run_study",
+    "sync_study",
     "without_password",
 ]

@@ -11,6 +11,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from tuner.experiment import Experiment, Fingerprint, Source
+from tuner.experiment.fingerprint import describe_field
 from tuner.hyperparameters import Width, plain
 from tuner.study.storage import RESOLVED
 from tuner.tracking import TrialRecord
@@ -23,6 +24,9 @@ HISTORY = "tuner:history"
 REASON = "tuner:reason"
 PLACEMENT = "tuner:placement"
 
+MOST_CLASSES = 100  # of a confusion matrix that is kept
+
+_FIELDS = ("metric", "folds", "epochs", "test_fraction", "split_seed", "sampler", "pruner")
 _LIBRARIES = ("tuner", "optuna", "jax", "flax", "optax", "numpy", "mlflow")
 _STATES = {
     TrialState.COMPLETE: "complete",
@@ -34,13 +38,22 @@ _STATES = {
 
 
 @dataclass(frozen=True)
+class Shown:
+    """What tracking shows of an experiment: its fields, the metrics of every epoch (None: all), the classes' names."""
+
+    parameters: dict[str, Any] = field(default_factory=dict)
+    curves: list[str] | None = None
+    labels: list[str] | None = None
+
+
+@dataclass(frozen=True)
 class StudyMemory:
     """What a study must remember to be resumed from nothing but its name.
 
     deterministic: whether nothing is decided by measurement. checkpoint_dir: that was chosen.
     file, relative, attribute: the experiment's file (absolute, and within its root) and its name there; None where the
     study was started from Python. tracking_uri: without credentials; None where nothing is tracked. key: of this study
-    alone, by which tracking finds its run again.
+    alone, by which tracking finds its run again. shown: what else tracking needs.
     """
 
     experiment: str
@@ -55,8 +68,16 @@ class StudyMemory:
     fingerprint: Fingerprint
     deterministic: bool = False
     checkpoint_dir: str | None = None
+    shown: Shown = field(default_factory=Shown)
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
     libraries: dict[str, str] = field(default_factory=lambda: {name: version(name) for name in _LIBRARIES})
+
+
+def shown_of(experiment: Experiment, labels: Sequence[Any] | None) -> Shown:
+    """What tracking shows of an experiment whose classes have these labels."""
+    fields = {name: describe_field(getattr(experiment, name)) for name in _FIELDS}
+    few = labels is not None and len(labels) <= MOST_CLASSES
+    return Shown(fields, sorted(experiment.curves), [str(label) for label in labels or ()] if few else None)
 
 
 def memory_of(

@@ -76,6 +76,12 @@ def best_trial(study: optuna.Study) -> FrozenTrial | None:
     return study.best_trial if complete else None
 
 
+def best_known(study: optuna.Study, number: int) -> dict[str, Any]:
+    """What is stored of the best trial, of this number; no more than that where another one was the best."""
+    found = known(study, BEST)
+    return found if found.get("number") == number else {"number": number}
+
+
 def best_of(study: optuna.Study) -> BestTrial | None:
     """The best trial with what the study knows of it."""
     trial = best_trial(study)
@@ -84,8 +90,7 @@ def best_of(study: optuna.Study) -> BestTrial | None:
     folds = trial.user_attrs[HISTORY]["folds"]
     means = [sum(values) / len(values) for values in folds]
     best_mean = max(means) if study.direction == optuna.study.StudyDirection.MAXIMIZE else min(means)
-    found = known(study, BEST)
-    found = found if found.get("number") == trial.number else {}
+    found = best_known(study, trial.number)
     return BestTrial(
         number=trial.number,
         value=trial.value,

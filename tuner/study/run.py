@@ -27,7 +27,7 @@ from tuner.study.options import (
     DEFAULT_TRIALS,
     Options,
 )
-from tuner.study.record import memory_of
+from tuner.study.record import memory_of, shown_of
 from tuner.study.result import StudyResult
 from tuner.study.samplers import make_sampler
 from tuner.study.session import Session
@@ -159,7 +159,11 @@ def run_study(
             fingerprint=fingerprint(experiment, source, arrays.prepared.digest, arrays.weights.digest),
             deterministic=options.deterministic,
         )
-        memory = replace(memory, checkpoint_dir=options.checkpoint_dir and str(Path(options.checkpoint_dir).absolute()))
+        memory = replace(
+            memory,
+            shown=shown_of(experiment, arrays.prepared.labels),
+            checkpoint_dir=options.checkpoint_dir and str(Path(options.checkpoint_dir).absolute()),
+        )
         direction = arrays.task.metrics[experiment.metric].direction
         opened, memory = open_study(name or experiment.name, experiment, memory, direction, options, sampler, say)
     try:

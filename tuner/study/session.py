@@ -8,10 +8,9 @@ from typing import Any, cast
 
 import optuna
 from optuna.exceptions import StorageInternalError
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from tuner.experiment import Checked, Experiment
-from tuner.experiment.fingerprint import describe_field
 from tuner.lanes.arrays import Arrays
 from tuner.lanes.compilations import Compilations, compilations
 from tuner.lanes.engine import Engine
@@ -23,14 +22,14 @@ from tuner.study.loop import Loop, Outcome, Plan
 from tuner.study.opening import Say
 from tuner.study.options import Options
 from tuner.study.pruners import expected_epochs, may_judge
-from tuner.study.record import BEST, COST, COST_TOTAL, HISTORY, StudyMemory, trial_record
-from tuner.study.result import StudyResult, added, best_trial, result_of
+from tuner.study.record import BEST, COST, COST_TOTAL, HISTORY, MOST_CLASSES, StudyMemory
+from tuner.study.result import StudyResult, added, best_known, best_trial, result_of
 from tuner.study.running import hyperparameters_of, roll_back
-from tuner.study.storage import LeaseLost, Storage, without_password
+from tuner.study.shown import confusion_of, finished_trials, last_metrics, study_record
+from tuner.study.storage import LeaseLost, Storage
 from tuner.study.stored import known
-from tuner.tracking import Company, CompositeSink, ConfusionMatrix, Sink, StudyRecord, TrialRecord, open_sink
+from tuner.tracking import Company, CompositeSink, Sink, open_sink
 
-_MOST_CLASSES = 100  # of a confusion matrix that is kept
 _LAST_SECONDS = 3  # of those that SIGTERM leaves, for tracking
 _ENDING, _TRACKING = "ending", "tracking"  # what one worker does at a time
 _FLUSH_SECONDS = 60  # for a tracking server that hangs; what it misses is written when the study is resumed
@@ -99,7 +98,8 @@ class Session:
         with interruptible() as interrupted:
             try:
                 with self._ledger.phase("tracking_wait"):
-                    sink.study_started(self._study_record(), self._finished_trials())
+                    record = study_record(self._study, self._memory, self._options.storage)
+                    sink.study_started(record, finished_trials(self._study, self._memory))
                 loop = self._loop(sink, interrupted, keeper)
                 outcome = loop.run()
                 sink.training_ended()
@@ -118,6 +118,7 @@ class Session:
         """Finish what concerns the study as a whole, one worker after the other, and be no worker any more."""
         seconds = _LAST_SECONDS if interrupted.terminated else _FLUSH_SECONDS
         try:
+            self._storage.flush()
             with self._storage.membership.lock(_ENDING):
                 try:
                     if outcome == "finished":
@@ -141,7 +142,7 @@ class Session:
         return Company(
             exclusive=lambda: membership.lock(_TRACKING),
             alone=lambda: membership.peers() == 0,
-            finished=self._finished_trials,
+            finished=lambda: finished_trials(self._study, self._memory),
         )
 
     def _keeper(self) -> Keeper | None:
@@ -210,7 +211,7 @@ class Session:
             result = self._engine.refit(best.number, hyperparameters, epochs)
         values = [float(value) for value in result.metrics[self._experiment.metric]]
         found = {"number": best.number, "test": values}
-        if result.confusion is not None and result.confusion.shape[-1] <= _MOST_CLASSES:
+        if result.confusion is not None and result.confusion.shape[-1] <= MOST_CLASSES:
             found["confusion"] = result.confusion[0].tolist()  # each fold's lane was a refit of its own; one is shown
         self._study.set_user_attr(BEST, found)
 
@@ -219,55 +220,18 @@ class Session:
         best = best_trial(self._study)
         with self._ledger.phase("tracking_wait"):
             if outcome is not None:
-                sink.study_ended(outcome, self._last_metrics(best), self._confusion())
+                metrics, confusion = last_metrics(self._study, self._memory), confusion_of(self._study, self._memory)
+                sink.study_ended(outcome, metrics, confusion)
             sink.close(seconds)
         if tracking.problem:
-            self._say(f"not all was tracked, a later resume writes it again: {tracking.problem}")
+            self._say(f"not all was tracked, `tuner sync {self._study.study_name}` writes it again: {tracking.problem}")
         if best is not None and outcome is not None:
-            found = known(self._study, BEST)
-            found = found if found.get("number") == best.number else {"number": best.number}
+            found = best_known(self._study, best.number)
             self._study.set_user_attr(BEST, found | {"mlflow_run_id": tracking.run_id(best.number)})
         background = {"tracking": tracking.seconds, "checkpoint": 0.0 if self._files is None else self._files.seconds}
         cost = cost_of(self._ledger, compilations() - self._compiled, self._engine.usage, background)
         self._study.set_user_attr(COST_TOTAL, added(known(self._study, COST_TOTAL), cost))
         self._study.set_user_attr(COST, cost)
-
-    def _last_metrics(self, best: FrozenTrial | None) -> dict[str, float]:
-        metrics = {} if best is None or best.value is None else {"best_value": best.value}
-        test = known(self._study, BEST).get("test")
-        return metrics | ({f"test_{self._experiment.metric}": sum(test) / len(test)} if test else {})
-
-    def _confusion(self) -> ConfusionMatrix | None:
-        counts = known(self._study, BEST).get("confusion")
-        labels = self._arrays.prepared.labels
-        if counts is None or labels is None:
-            return None
-        rows, hits = sum(map(sum, counts)), sum(row[index] for index, row in enumerate(counts))
-        title = f"{self._experiment.name}: {hits} of {rows} test rows right"
-        return ConfusionMatrix([str(label) for label in labels], counts, title)
-
-    def _finished_trials(self) -> list[TrialRecord]:
-        trials = self._study.get_trials(deepcopy=False)
-        metric, curves = self._experiment.metric, self._experiment.curves
-        return [trial_record(trial, metric, curves) for trial in trials if trial.state.is_finished()]
-
-    def _study_record(self) -> StudyRecord:
-        memory, experiment = self._memory, self._experiment
-        fields = ("metric", "folds", "epochs", "test_fraction", "split_seed", "sampler", "pruner")
-        parameters = {name: describe_field(getattr(experiment, name)) for name in fields}
-        return StudyRecord(
-            study=self._study.study_name,
-            experiment=experiment.name,
-            tags={
-                "tuner.seed": str(memory.seed),
-                "tuner.file": memory.file or "",
-                "tuner.storage": without_password(self._options.storage),
-                "tuner.direction": self._study.direction.name.lower(),
-            },
-            key=memory.key,
-            parameters=parameters | {"parallel_trials": memory.parallel_trials, "seed": memory.seed},
-            description=f"Study {self._study.study_name}: {experiment.name}, {experiment.metric} over the folds.",
-        )
 
 
 def cost_of(ledger: Ledger, compiled: Compilations, usage: Usage, background: Mapping[str, float]) -> dict[str, Any]:

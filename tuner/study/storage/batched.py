@@ -124,12 +124,7 @@ class Storage(Reading):
         Raises:
             WriteFailed: not everything can be written.
         """
-        try:
-            self.flush()
-        except LeaseLost:
-            self._writer.forget()
-        finally:
-            self.membership.leave()
+        _leave(self._writer, self.membership)
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
         """Optuna's; the trials are written before what is said of them all."""
@@ -259,10 +254,22 @@ class Storage(Reading):
             raise StorageInternalError(f"names have at most {MAX_INDEXED_STRING_LENGTH} characters: {key!r}")
 
 
+def _leave(writer: Writer, membership: Membership) -> None:
+    try:
+        writer.flush()
+    except LeaseLost:
+        writer.forget()
+    except StorageInternalError:
+        membership.vanish()
+        raise
+    membership.leave()
+
+
 def _close(writer: Writer, membership: Membership, backend: RDBStorage) -> None:
     try:
+        if membership.worker is not None:
+            _leave(writer, membership)
         writer.close()
-        membership.leave()
     finally:
         backend.remove_session()
         backend.engine.dispose()
@@ -272,5 +279,5 @@ def _abandon(writer: Writer, membership: Membership, backend: RDBStorage) -> Non
     """Close on behalf of a storage that is gone: nobody is left to take an error."""
     try:
         _close(writer, membership, backend)
-    except (StorageInternalError, LeaseLost) as error:
+    except StorageInternalError as error:
         log.warning("%s", error)

