@@ -29,6 +29,14 @@ def workers_of(driver):
     return []
 
 
+def listening(driver):
+    """Where the driver and Ray's processes listen."""
+    process = psutil.Process(driver.pid)
+    for each in [process, *process.children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            yield from (found.laddr.ip for found in each.net_connections("inet") if found.status == psutil.CONN_LISTEN)
+
+
 def command_lines():
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
@@ -40,6 +48,7 @@ def test_a_worker_runs_the_study_and_no_password_is_seen(command, ray_folder):
     assert SECRET in command.env["TUNER_STORAGE"]
     driver = command.start(trials=4)
     await_(command.trials)
+    assert set(listening(driver)) <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
     assert not [line for line in command_lines() if SECRET.encode() in line]
     out, _ = driver.communicate(timeout=120)
     assert driver.returncode == 0, command.said
@@ -75,11 +84,11 @@ def test_ctrl_c_puts_trials_back(command):
 
 @pytest.mark.slow
 def test_a_worker_that_is_killed_is_replaced(command):
-    driver = command.start("epochs=2000", trials=12, parallel_trials=2)
+    driver = command.start("epochs=2000", trials=6, parallel_trials=2)
     await_(lambda: sum(trial.state.is_finished() for trial in command.trials()) >= 2)
     (worker,) = workers_of(driver)
     os.kill(worker.pid, signal.SIGKILL)
     driver.communicate(timeout=300)
     assert driver.returncode == 0, command.said
     assert "died (its worker process has died); another takes its place" in command.said
-    assert [(trial.number, trial.state) for trial in command.trials()] == [(n, TrialState.COMPLETE) for n in range(12)]
+    assert [(trial.number, trial.state) for trial in command.trials()] == [(n, TrialState.COMPLETE) for n in range(6)]
