@@ -19,7 +19,13 @@ _STORAGE = "sqlite:///tuner.db"
 _TRACKING = "sqlite:///mlflow.db"
 
 storage_option = click.option(
-    "--storage", metavar="URL", default=_STORAGE, show_default=True, help="Optuna's database."
+    "--storage",
+    metavar="URL",
+    envvar="TUNER_STORAGE",
+    default=_STORAGE,
+    show_default=True,
+    show_envvar=True,
+    help="Optuna's database.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, nothing else.")
 quiet_option = click.option("--quiet", is_flag=True, help="No progress.")
@@ -71,6 +77,14 @@ def app() -> None:
 @every_option
 @dir_option
 @lease_option
+@click.option(
+    "--ray",
+    is_flag=False,
+    flag_value="local",
+    metavar="[ADDRESS]",
+    help="Let Ray run the workers: of the cluster at HOST:PORT or auto, else on this machine.",
+)
+@click.option("--workers", type=int, metavar="N", help="With --ray: how many; one a GPU, else one a machine.")
 @quiet_option
 @json_option
 def run(
@@ -79,6 +93,8 @@ def run(
     study: str | None,
     parallel_trials: str,
     settings: tuple[str, ...],
+    ray: str | None,
+    workers: int | None,
     quiet: bool,
     as_json: bool,
     **chosen: Any,
@@ -87,11 +103,22 @@ def run(
     from tuner.experiment import load_experiment
     from tuner.study import Options, run_study
 
+    if workers is not None and ray is None:
+        fix = "Add --ray, or give this command as often, each with the same PostgreSQL as --storage."
+        raise InputError("--workers goes with --ray", workers, fix)
+
     options = Options(parallel_trials=_parallel(parallel_trials), **chosen)
     options.check()
     _quieten()
-    loaded, source = load_experiment(experiment)
     progress = None if quiet else _progress(options.trials)
+    if ray is not None:
+        from tuner.cluster import run_on_ray
+
+        result = run_on_ray(
+            experiment, settings, study, options, address=ray, workers=workers, progress=progress, say=_say
+        )
+        return _shown(result, options.storage, as_json=as_json)
+    loaded, source = load_experiment(experiment)
     result = run_study(loaded, source, settings, study, options, progress=progress, say=_say, began=_STARTED)
     return _shown(result, options.storage, as_json=as_json)
 
