@@ -26,10 +26,11 @@ from tuner.study.checkpoints import Checkpoint, Keeper, Kept
 from tuner.study.foresight import MOST, foreseen
 from tuner.study.ledger import Ledger
 from tuner.study.pruners import judges
-from tuner.study.record import HISTORY, PLACEMENT, REASON, History, jsonable, trial_record
+from tuner.study.record import HISTORY, PLACEMENT, REASON, History, jsonable
 from tuner.study.running import Running, divergence, hyperparameters_of, kept_of, resumed
 from tuner.study.samplers import Booked, Grid, set_generators
 from tuner.study.storage import RESOLVED, Storage, allow_stop, is_stopped, report_epochs, requeue, set_attributes
+from tuner.study.stored import trial_record
 from tuner.tracking import Sink, TrialRecord
 from tuner.training.settings import setting
 

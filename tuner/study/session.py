@@ -22,11 +22,11 @@ from tuner.study.loop import Loop, Outcome, Plan
 from tuner.study.opening import Say
 from tuner.study.options import Options
 from tuner.study.pruners import expected_epochs, may_judge
-from tuner.study.record import BEST, COST, COST_TOTAL, HISTORY, StudyMemory, trial_record
+from tuner.study.record import BEST, COST, COST_TOTAL, StudyMemory
 from tuner.study.result import StudyResult, added, best_trial, result_of
 from tuner.study.running import hyperparameters_of, roll_back
 from tuner.study.storage import Storage, without_password
-from tuner.study.stored import known
+from tuner.study.stored import epochs_of, known, trial_record
 from tuner.tracking import CompositeSink, ConfusionMatrix, Sink, StudyRecord, TrialRecord, open_sink
 
 _MOST_CLASSES = 100  # of a confusion matrix that is kept
@@ -169,8 +169,7 @@ class Session:
             return
         hyperparameters = hyperparameters_of(best, self._experiment.search_space)
         with self._ledger.phase("device_wait"):
-            epochs = len(best.user_attrs[HISTORY]["folds"])  # fewer where it was stopped early
-            result = self._engine.refit(best.number, hyperparameters, epochs)
+            result = self._engine.refit(best.number, hyperparameters, epochs_of(best, self._experiment.epochs))
         values = [float(value) for value in result.metrics[self._experiment.metric]]
         found = {"number": best.number, "test": values}
         if result.confusion is not None and result.confusion.shape[-1] <= _MOST_CLASSES:
