@@ -1,6 +1,7 @@
 """The commands: parse, call, print. They import what they need when they run, so that ``--help`` answers at once."""
 
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -18,14 +19,34 @@ _STARTED = time.perf_counter()
 _STORAGE = "sqlite:///tuner.db"
 _TRACKING = "sqlite:///mlflow.db"
 
+# By the environment a URL shows its password to nobody, not even to who lists this machine's processes.
+_STORAGE_VARIABLE = "TUNER_STORAGE"
+_TRACKING_VARIABLES = ("TUNER_TRACKING_URI", "MLFLOW_TRACKING_URI")
+
 storage_option = click.option(
     "--storage",
     metavar="URL",
-    envvar="TUNER_STORAGE",
+    envvar=_STORAGE_VARIABLE,
+    show_envvar=True,
     default=_STORAGE,
     show_default=True,
-    show_envvar=True,
     help="Optuna's database.",
+)
+tracking_option = click.option(
+    "--tracking-uri",
+    metavar="URI",
+    envvar=_TRACKING_VARIABLES,
+    show_envvar=True,
+    default=_TRACKING,
+    show_default=True,
+    help="MLflow's store or server.",
+)
+own_tracking_option = click.option(
+    "--tracking-uri",
+    metavar="URI",
+    envvar=_TRACKING_VARIABLES,
+    show_envvar=True,
+    help="MLflow's store or server; the study's own by default.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, nothing else.")
 quiet_option = click.option("--quiet", is_flag=True, help="No progress.")
@@ -68,7 +89,7 @@ def app() -> None:
 @timeout_option
 @click.option("--study", metavar="NAME", help="The study's name; the experiment's by default.")
 @storage_option
-@click.option("--tracking-uri", metavar="URI", default=_TRACKING, show_default=True, help="MLflow's store or server.")
+@tracking_option
 @click.option("--parallel-trials", metavar="N|auto", default="auto", show_default=True, help="Trials side by side.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the sampler and of every training.")
 @set_option
@@ -128,7 +149,7 @@ def run(
 @click.option("--trials", type=int, default=100, show_default=True, help="Trials that the study holds in the end.")
 @timeout_option
 @storage_option
-@click.option("--tracking-uri", metavar="URI", help="MLflow's store or server; the study's own by default.")
+@own_tracking_option
 @changed_option
 @every_option
 @dir_option
@@ -166,13 +187,13 @@ def sync(study: str, storage: str, tracking_uri: str | None, *, as_json: bool) -
 def studies(storage: str, *, as_json: bool) -> str:
     """List the studies of a database."""
     from tuner.report.summary import table
-    from tuner.study import all_results
+    from tuner.study import all_results, without_password
 
     _quieten()
     results = all_results(storage)
     if as_json:
         return _json({"studies": [result.as_json() for result in results]})
-    return table(results) if results else f"no studies in {storage}"
+    return table(results) if results else f"no studies in {without_password(storage)}"
 
 
 @app.command()
@@ -204,14 +225,19 @@ def check(experiment: str, settings: tuple[str, ...], *, as_json: bool) -> str:
 
 
 @app.command()
-@click.option("--tracking-uri", metavar="URI", default=_TRACKING, show_default=True, help="MLflow's store or server.")
-@click.option("--port", type=int, default=5000, show_default=True, help="A free one is taken if it is not.")
-def ui(tracking_uri: str, port: int) -> None:
+@tracking_option
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="The address to listen on; another lets others look."
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=5000, show_default=True, help="A free one is taken if it is not."
+)
+def ui(tracking_uri: str, host: str, port: int) -> None:
     """Browse the results in the MLflow UI."""
     from tuner.tracking import check_tracking_uri, serve_ui
 
     check_tracking_uri(tracking_uri)
-    sys.exit(serve_ui(tracking_uri, port))
+    sys.exit(serve_ui(tracking_uri, port, host))
 
 
 def command() -> None:
@@ -259,7 +285,17 @@ def _refuse(error: InputError | click.UsageError, words: list[str], *, as_json: 
         click.echo(error.format_message(), err=True)
     else:
         command = error.ctx.command_path if error.ctx else "tuner"
-        _complain(error.format_message(), " ".join(words), f"See {command} --help.", as_json=as_json)
+        shown = {word: _without_credentials(word) for word in words}
+        message = functools.reduce(lambda text, word: text.replace(word, shown[word]), words, error.format_message())
+        _complain(message, " ".join(map(shown.__getitem__, words)), f"See {command} --help.", as_json=as_json)
+
+
+def _without_credentials(word: str) -> str:
+    """A word of the command line as it may be repeated; ``--storage=URL`` is one."""
+    from tuner.tracking import without_credentials
+
+    option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    return option + equals + without_credentials(value)
 
 
 def _fail(error: Exception, *, as_json: bool) -> None:
@@ -311,7 +347,10 @@ def _say(sentence: str) -> None:
 def _shown(result: Any, storage: str, *, as_json: bool, full: bool = False) -> str:
     from tuner.report.summary import summary
 
-    return _json(result.as_json()) if as_json else summary(result, storage, full=full)
+    if as_json:
+        return _json(result.as_json())
+    tracking = next((found for name in _TRACKING_VARIABLES if (found := os.environ.get(name))), _TRACKING)
+    return summary(result, storage, usual=(os.environ.get(_STORAGE_VARIABLE) or _STORAGE, tracking), full=full)
 
 
 def _json(value: Any) -> str:

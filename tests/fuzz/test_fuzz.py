@@ -6,20 +6,21 @@ import io
 import json
 import os
 import re
+import sqlite3
 
 import optuna
 import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from tests.study.conftest import iris_experiment, iris_space
+from tests.study.conftest import iris_space
 from tuner import Experiment, InputError, datasets, models
 from tuner.cli import _exit_code
-from tuner.experiment import arrays_of
+from tuner.experiment import arrays_of, load_experiment
 from tuner.study import Options, run_study
 
 LONG = bool(os.environ.get("TUNER_FUZZ"))
-CASES = 400 if LONG else 40  # of each of the five kinds
+CASES = 400 if LONG else 40  # of each of the six kinds
 fuzzed = settings(
     max_examples=CASES,
     deadline=None,
@@ -175,10 +176,16 @@ def database(tmp_path_factory):
     folder = tmp_path_factory.mktemp("database")
     (folder / "valid.py").write_text(SOURCE)
     url = f"sqlite:///{folder}/tuner.db"
-    run_study(iris_experiment(epochs=1), None, [], "fuzz", Options(trials=2, storage=url, tracking_uri=None))
+    options = Options(trials=2, storage=url, tracking_uri=None)
+    run_study(*load_experiment(str(folder / "valid.py")), ["sampler=random", "pruner=none"], "fuzz", options)
+    study = optuna.load_study(study_name="fuzz", storage=url)
+    for state in ("PRUNED", "FAIL"):
+        attributes = {"tuner:reason": "lost", "tuner:history": study.trials[0].user_attrs["tuner:history"]}
+        study.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState[state], user_attrs=attributes))
     return url
 
 
+COMMANDS = [["show", "fuzz"], ["studies"], ["show", "fuzz", "--json"], ["resume", "fuzz", "--trials", "4"]]
 NAMES = ["tuner:study", "tuner:best", "tuner:cost", "tuner:cost_total"]
 
 
@@ -192,9 +199,78 @@ def test_stored_attributes(database, name, field, value):
         value = before[name] | {list(before[name])[field % len(before[name])]: value}
     study.set_user_attr(name, value)
     try:
-        for words in (["show", "fuzz"], ["studies"], ["show", "fuzz", "--json"], ["resume", "fuzz", "--trials", "2"]):
+        for words in COMMANDS:
             is_told(*words, "--storage", database)
     finally:
-        study.set_user_attr(name, before[name])
-    assert json.dumps(study.user_attrs[name]) == json.dumps(before[name])
-    assert len(study.get_trials()) == 2
+        for each, kept in before.items():
+            study.set_user_attr(each, kept)
+    assert json.dumps(study.user_attrs) == json.dumps(before)
+    assert len(study.get_trials()) == 4
+
+
+TRIAL_NAMES = ["tuner:history", "tuner:placement", "tuner:resolved", "tuner:reason"]
+
+
+@contextlib.contextmanager
+def written(database, table, where, text):
+    """A database where somebody changed a value behind everybody's back, until the block ends."""
+    file = database.removeprefix("sqlite:///")
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        before = connection.execute(f"SELECT value_json FROM {table} WHERE {where}").fetchall()
+        connection.execute(f"UPDATE {table} SET value_json = ? WHERE {where}", (text,))
+        connection.commit()
+        try:
+            yield
+            found = connection.execute(f"SELECT value_json FROM {table} WHERE {where}").fetchall()
+            assert found == [(text,)] * len(before)
+        finally:
+            connection.execute(f"UPDATE {table} SET value_json = ? WHERE {where}", before[0])
+            connection.commit()
+
+
+def inside(value, place, junk):
+    """A value with junk somewhere in it: ``place`` says where, level by level."""
+    if not place or not isinstance(value, dict | list) or not value:
+        return junk
+    key = (list(value) if isinstance(value, dict) else range(len(value)))[place[0] % len(value)]
+    changed = dict(value) if isinstance(value, dict) else list(value)
+    changed[key] = inside(value[key], place[1:], junk)
+    return changed
+
+
+@fuzzed
+@seed(0)
+@given(
+    number=st.integers(0, 3),
+    name=st.sampled_from(TRIAL_NAMES),
+    place=st.lists(st.integers(0, 20), max_size=4),
+    value=JSON | st.floats(),
+)
+def test_attributes_of_trials(database, number, name, place, value):
+    study = optuna.load_study(study_name="fuzz", storage=database)
+    trial = study.get_trials()[number]
+    attributes = trial.user_attrs
+    where = f"trial_id = {trial._trial_id} AND key = '{name}'"
+    if name not in attributes:
+        return
+    text = json.dumps(inside(attributes[name], place, value))
+    with written(database, "trial_user_attributes", where, text):
+        for words in COMMANDS:
+            assert is_told(*words, "--storage", database) == 0
+    assert [(t.state, t.value) for t in study.get_trials()][:2] == [(t.state, t.value) for t in study.trials][:2]
+
+
+@pytest.mark.parametrize("text", ["", "{", "nonsense", "[1,"])
+@pytest.mark.parametrize(
+    ("table", "where"),
+    [
+        ("trial_user_attributes", "trial_id = 1 AND key = 'tuner:history'"),
+        ("trial_user_attributes", "trial_id = 3 AND key = 'tuner:reason'"),
+        ("study_user_attributes", "key = 'tuner:cost'"),
+        ("study_user_attributes", "key = 'tuner:study'"),
+    ],
+)
+def test_attributes_that_are_no_json(database, table, where, text):
+    with written(database, table, where, text):
+        for words in COMMANDS:
+            assert is_told(*words, "--storage", database) == 2

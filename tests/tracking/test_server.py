@@ -37,7 +37,7 @@ def test_the_command_shows_no_password_and_telemetry_is_off():
 
 def test_a_server_that_cannot_start_gives_its_exit_code(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(server, "command", lambda _port: [sys.executable, "-c", "raise SystemExit(3)"])
+    monkeypatch.setattr(server, "command", lambda _port, _host: [sys.executable, "-c", "raise SystemExit(3)"])
     assert serve_ui("sqlite:///mlflow.db", 0) == 3
 
 

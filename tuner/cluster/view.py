@@ -7,9 +7,8 @@ from optuna.trial import FrozenTrial
 
 from tuner.experiment import Experiment
 from tuner.study import StudyResult, result_of
-from tuner.study.record import trial_record
 from tuner.study.storage import open_storage
-from tuner.study.stored import memory_in
+from tuner.study.stored import memory_in, trial_record
 from tuner.tracking import Sink, StudyRecord
 
 

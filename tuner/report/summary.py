@@ -1,26 +1,35 @@
 """A study's result in words, for the terminal."""
 
+import shlex
 from collections.abc import Iterable, Mapping
 from statistics import mean
 from typing import Any
 
 from tuner.report.costs import cost_in_full, cost_in_short
-from tuner.study import DEFAULT_STORAGE, DEFAULT_TRACKING, BestTrial, StudyResult, without_password
+from tuner.study import DEFAULT_STORAGE, DEFAULT_TRACKING, BestTrial, StudyResult
+from tuner.tracking import absolute, without_credentials
 
 
-def summary(result: StudyResult, storage: str = DEFAULT_STORAGE, *, full: bool = False) -> str:
+def summary(
+    result: StudyResult,
+    storage: str = DEFAULT_STORAGE,
+    *,
+    usual: tuple[str, str] = (DEFAULT_STORAGE, DEFAULT_TRACKING),
+    full: bool = False,
+) -> str:
     """The result: trials, the best one with its folds, the cost, and the commands that come next.
 
     Args:
         result: of the study.
         storage: where it is kept.
+        usual: the storage and the tracking URI of commands that name none.
         full: a line for each part of the cost and for each program, not one for all.
     """
     lines = [f"study {result.study.study_name}", f"  trials      {_trials(result.trials)}"]
     lines += _best(result.best, result.memory.metric) if result.best else ["  best        no trial is complete"]
     if result.cost:
         lines += cost_in_full(result.cost, result.cost_total) if full else cost_in_short(result.cost)
-    lines += ["", "next:", *(f"  {command}" for command in _next(result, storage))]
+    lines += ["", "next:", *(f"  {command}" for command in _next(result, storage, *usual))]
     return "\n".join(lines)
 
 
@@ -41,10 +50,9 @@ def _trials(counts: Mapping[str, int]) -> str:
 
 def _best(best: BestTrial, metric: str) -> list[str]:
     folds = " ".join(f"{value:.4f}" for value in best.fold_values)
-    lines = [
-        f"  best        trial {best.number}: {metric} {best.value:.4f}, the mean over its folds at the last epoch",
-        f"  folds       {folds}  (best mean in epoch {best.best_epoch})",
-    ]
+    lines = [f"  best        trial {best.number}: {metric} {best.value:.4f}, the mean over its folds at the last epoch"]
+    if best.best_epoch is not None:
+        lines.append(f"  folds       {folds}  (best mean in epoch {best.best_epoch})")
     if best.test:
         spread = f"{min(best.test):.4f} to {max(best.test):.4f} over {len(best.test)} seeds"
         lines.append(f"  test        {metric} {mean(best.test):.4f} ({spread}), refit on all that is not test data")
@@ -63,13 +71,13 @@ def _short(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _next(result: StudyResult, storage: str) -> list[str]:
-    elsewhere = "" if storage == DEFAULT_STORAGE else f" --storage {without_password(storage)}"
-    uri = result.memory.tracking_uri
-    tracking = (
-        "" if uri is None or uri.endswith("/" + DEFAULT_TRACKING.rpartition("/")[2]) else f" --tracking-uri {uri}"
-    )
-    commands = [] if uri is None else [f"tuner ui{tracking}"]
+def _next(result: StudyResult, storage: str, usual_storage: str, usual_tracking: str) -> list[str]:
+    """The commands that come next, as a shell takes them: anybody may have named the study."""
+    uri, commands = result.memory.tracking_uri, []
+    if uri is not None:
+        is_usual = uri == absolute(without_credentials(usual_tracking))
+        commands.append(["tuner", "ui", *([] if is_usual else ["--tracking-uri", uri])])
     if result.memory.file is not None:
-        commands.append(f"tuner resume {result.study.study_name}{elsewhere}")
-    return commands
+        elsewhere = [] if storage == usual_storage else ["--storage", without_credentials(storage)]
+        commands.append(["tuner", "resume", result.study.study_name, *elsewhere])
+    return [shlex.join(words) for words in commands]

@@ -27,7 +27,7 @@ from tuner.study.checkpoints import Checkpoint, Keeper, Kept
 from tuner.study.foresight import MOST, foreseen
 from tuner.study.ledger import Ledger
 from tuner.study.pruners import judges
-from tuner.study.record import HISTORY, PLACEMENT, REASON, History, jsonable, trial_record
+from tuner.study.record import HISTORY, PLACEMENT, REASON, History, jsonable
 from tuner.study.running import Running, divergence, hyperparameters_of, kept_of, resumed, taken
 from tuner.study.samplers import Grid, Seeded
 from tuner.study.storage import (
@@ -40,6 +40,7 @@ from tuner.study.storage import (
     report_epochs,
     set_attributes,
 )
+from tuner.study.stored import trial_record
 from tuner.tracking import Sink, TrialRecord
 from tuner.training.settings import setting
 

@@ -40,7 +40,7 @@ def load_study(name: str, storage_url: str) -> optuna.Study:
         InputError: it does not exist; the message lists those that do.
     """
     storage = _existing_storage(storage_url)
-    names = [] if storage is None else sorted(optuna.get_all_study_names(storage))
+    names = [] if storage is None else storage.names()
     if storage is None or name not in names:
         shown = without_password(storage_url)
         known = f"Studies in {shown}: {', '.join(names)}." if names else f"There is no study in {shown}."
@@ -53,8 +53,7 @@ def all_results(storage_url: str) -> list[StudyResult]:
     storage = _existing_storage(storage_url)
     if storage is None:
         return []
-    names = sorted(optuna.get_all_study_names(storage))
-    studies = [optuna.load_study(study_name=name, storage=storage) for name in names]
+    studies = [optuna.load_study(study_name=name, storage=storage) for name in storage.names()]
     return [result_of(study, memory) for study in studies if (memory := memory_in(study)) is not None]
 
 
@@ -99,7 +98,7 @@ def open_study(
     """
     storage = open_storage(options.storage)
     pruner = make_pruner(experiment.pruner, experiment.epochs)
-    made = name not in optuna.get_all_study_names(storage) and storage.create_study_with(
+    made = name not in storage.names() and storage.create_study_with(
         name, StudyDirection[direction.upper()], attributes_of(memory)
     )
     study = optuna.load_study(study_name=name, storage=storage, sampler=sampler, pruner=pruner)

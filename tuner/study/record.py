@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from tuner.experiment import Experiment, Fingerprint, Source
 from tuner.experiment.fingerprint import describe_field
 from tuner.hyperparameters import Width, plain
-from tuner.study.storage import RESOLVED
-from tuner.tracking import TrialRecord
 
 STUDY = "tuner:study"
 COST = "tuner:cost"
@@ -177,27 +175,3 @@ def jsonable(value: Any) -> Any:
 def state_name(state: TrialState) -> str:
     """Optuna's state in the words of the results: complete, pruned, failed, running, waiting."""
     return _STATES[state]
-
-
-def trial_record(trial: FrozenTrial, metric: str, curves: frozenset[str] | None = None) -> TrialRecord:
-    """A finished trial as tracking shows it, from nothing but the database."""
-    stored = trial.user_attrs.get(HISTORY) or {"folds": [], "means": {}}
-    return TrialRecord(
-        number=trial.number,
-        state=state_name(trial.state),  # type: ignore[arg-type]
-        parameters=dict(trial.params),
-        started=_milliseconds(trial.datetime_start) or 0,
-        ended=_milliseconds(trial.datetime_complete),
-        value=trial.value if trial.state == TrialState.COMPLETE else None,
-        reason=trial.user_attrs.get(REASON),
-        history=History(metric, stored["folds"], stored["means"], curves).epochs(),
-    )
-
-
-def resolved_of(trial: FrozenTrial) -> dict[str, Any]:
-    """What the search space returned for a trial, as JSON."""
-    return dict(trial.user_attrs.get(RESOLVED, {}))
-
-
-def _milliseconds(moment: Any) -> int | None:
-    return None if moment is None else int(moment.timestamp() * 1000)

@@ -1,5 +1,6 @@
 """The result of a study, from its database: what ``run``, ``resume`` and ``show`` print."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -7,22 +8,23 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from tuner.study.record import BEST, COST, COST_TOTAL, HISTORY, StudyMemory, resolved_of, state_name
-from tuner.study.stored import known
+from tuner.study.record import BEST, COST, COST_TOTAL, StudyMemory, state_name
+from tuner.study.stored import known, measured, resolved_of
 
 
 @dataclass(frozen=True)
 class BestTrial:
     """The best complete trial: its value is the mean over the folds at the last epoch.
 
-    best_epoch: counted from 1, where the mean over the folds was best; choosing by it would be optimistic.
+    fold_values, best_epoch: empty and None where somebody damaged what the trial measured. best_epoch: counted from 1,
+    where the mean over the folds was best; choosing by it would be optimistic.
     test: the metric on the test rows after refits on all other rows, one value a seed; None where none was made.
     """
 
     number: int
     value: float
     fold_values: list[float]
-    best_epoch: int
+    best_epoch: int | None
     hyperparameters: dict[str, Any]
     resolved: dict[str, Any]
     mlflow_run_id: str | None
@@ -42,16 +44,27 @@ class StudyResult:
 
     def as_json(self) -> dict[str, Any]:
         """The object that ``--json`` prints."""
-        return {
-            "study": self.study.study_name,
-            "experiment": self.memory.file or self.memory.experiment,
-            "metric": self.memory.metric,
-            "direction": self.study.direction.name.lower(),
-            "trials": self.trials,
-            "best": None if self.best is None else vars(self.best),
-            "cost": self.cost,
-            "cost_total": self.cost_total,
-        }
+        return _sayable(
+            {
+                "study": self.study.study_name,
+                "experiment": self.memory.file or self.memory.experiment,
+                "metric": self.memory.metric,
+                "direction": self.study.direction.name.lower(),
+                "trials": self.trials,
+                "best": None if self.best is None else vars(self.best),
+                "cost": self.cost,
+                "cost_total": self.cost_total,
+            }
+        )
+
+
+def _sayable(value: Any) -> Any:
+    """The same with text for what JSON has no number for: an infinite hyperparameter, say."""
+    if isinstance(value, Mapping):
+        return {name: _sayable(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_sayable(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def result_of(study: optuna.Study, memory: StudyMemory) -> StudyResult:
@@ -87,15 +100,16 @@ def best_of(study: optuna.Study) -> BestTrial | None:
     trial = best_trial(study)
     if trial is None or trial.value is None:
         return None
-    folds = trial.user_attrs[HISTORY]["folds"]
+    history = measured(trial)
+    folds = [] if history is None else history["folds"]
     means = [sum(values) / len(values) for values in folds]
-    best_mean = max(means) if study.direction == optuna.study.StudyDirection.MAXIMIZE else min(means)
+    best = max if study.direction == optuna.study.StudyDirection.MAXIMIZE else min
     found = best_known(study, trial.number)
     return BestTrial(
         number=trial.number,
         value=trial.value,
-        fold_values=folds[-1],
-        best_epoch=means.index(best_mean) + 1,
+        fold_values=folds[-1] if folds else [],
+        best_epoch=means.index(best(means)) + 1 if means else None,
         hyperparameters=dict(trial.params),
         resolved=resolved_of(trial),
         mlflow_run_id=found.get("mlflow_run_id"),

@@ -13,6 +13,7 @@ from optuna.samplers._lazy_random_state import LazyRandomState
 from optuna.trial import FrozenTrial, TrialState
 
 from tuner.errors import InputError
+from tuner.study.cma import PlainCmaEs
 
 Distributions = Mapping[str, BaseDistribution]
 
@@ -91,7 +92,7 @@ def make_sampler(sampler: str | BaseSampler, seed: int, distributions: Distribut
         InputError: the search space or the installation does not allow it.
     """
     if not isinstance(sampler, str):
-        return sampler
+        return PlainCmaEs.of(sampler) if type(sampler) is optuna.samplers.CmaEsSampler else sampler
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         match sampler:
@@ -102,7 +103,7 @@ def make_sampler(sampler: str | BaseSampler, seed: int, distributions: Distribut
             case "grid":
                 return Grid(distributions, seed)
             case "cmaes":
-                return _with_extra("cmaes", "cmaes", lambda: optuna.samplers.CmaEsSampler(seed=seed))
+                return _with_extra("cmaes", "cmaes", lambda: PlainCmaEs(seed=seed))
             case _:
                 return _with_extra("gp", "torch", lambda: optuna.samplers.GPSampler(seed=seed))
 

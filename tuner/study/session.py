@@ -22,12 +22,12 @@ from tuner.study.loop import Loop, Outcome, Plan
 from tuner.study.opening import Say
 from tuner.study.options import Options
 from tuner.study.pruners import expected_epochs, may_judge
-from tuner.study.record import BEST, COST, COST_TOTAL, HISTORY, MOST_CLASSES, StudyMemory
+from tuner.study.record import BEST, COST, COST_TOTAL, MOST_CLASSES, StudyMemory
 from tuner.study.result import StudyResult, added, best_known, best_trial, result_of
 from tuner.study.running import hyperparameters_of, roll_back
 from tuner.study.shown import confusion_of, finished_trials, last_metrics, study_record
 from tuner.study.storage import LeaseLost, Storage
-from tuner.study.stored import known
+from tuner.study.stored import epochs_of, known
 from tuner.tracking import Company, CompositeSink, Sink, open_sink
 
 _LAST_SECONDS = 3  # of those that SIGTERM leaves, for tracking
@@ -207,8 +207,7 @@ class Session:
             return
         hyperparameters = hyperparameters_of(best, self._experiment.search_space)
         with self._ledger.phase("device_wait"):
-            epochs = len(best.user_attrs[HISTORY]["folds"])  # fewer where it was stopped early
-            result = self._engine.refit(best.number, hyperparameters, epochs)
+            result = self._engine.refit(best.number, hyperparameters, epochs_of(best, self._experiment.epochs))
         values = [float(value) for value in result.metrics[self._experiment.metric]]
         found = {"number": best.number, "test": values}
         if result.confusion is not None and result.confusion.shape[-1] <= MOST_CLASSES:

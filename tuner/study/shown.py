@@ -3,10 +3,10 @@
 import optuna
 from optuna.trial import TrialState
 
-from tuner.study.record import BEST, StudyMemory, trial_record
+from tuner.study.record import BEST, StudyMemory
 from tuner.study.result import best_trial
 from tuner.study.storage import without_password
-from tuner.study.stored import known
+from tuner.study.stored import known, trial_record
 from tuner.tracking import ConfusionMatrix, StudyOutcome, StudyRecord, TrialRecord
 
 

@@ -16,8 +16,10 @@ from tuner.lanes.cache import cache_folder
 from tuner.lanes.engine import Engine
 from tuner.study.opening import experiment_reference, load_study, memory_of_study
 from tuner.study.options import DEFAULT_STORAGE
-from tuner.study.record import HISTORY, StudyMemory
+from tuner.study.record import StudyMemory
 from tuner.study.running import hyperparameters_of
+from tuner.study.storage import without_password
+from tuner.study.stored import epochs_of
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,11 @@ class TrialWeights:
     study: str
     storage: str = DEFAULT_STORAGE
     number: int | None = None
+
+    def __repr__(self) -> str:
+        """As a study remembers it in its fingerprint: without the password to the other one."""
+        shown = without_password(self.storage)
+        return f"TrialWeights(study={self.study!r}, storage={shown!r}, number={self.number!r})"
 
     def __call__(self) -> Mapping[str, np.ndarray]:
         """Train the trial, or read what was trained before.
@@ -76,8 +83,7 @@ class TrialWeights:
         static = check(experiment, arrays).static
         hyperparameters = hyperparameters_of(trial, experiment.search_space)
         engine = Engine(experiment.model, arrays, slots=1, seed=memory.seed, static=static, deterministic=True)
-        epochs = len(trial.user_attrs[HISTORY]["folds"])
-        return engine.refit_weights(trial.number, exact(hyperparameters), epochs)
+        return engine.refit_weights(trial.number, exact(hyperparameters), epochs_of(trial, experiment.epochs))
 
 
 def exact(value: Any) -> Any:

@@ -4,7 +4,7 @@ from tuner.tracking.mlflow_sink import MlflowSink
 from tuner.tracking.records import Company, ConfusionMatrix, StudyOutcome, StudyRecord, TrialRecord, TrialState
 from tuner.tracking.server import serve_ui
 from tuner.tracking.sink import CompositeSink, MemorySink, NullSink, Sink
-from tuner.tracking.uri import absolute, check_tracking_uri, without_credentials
+from tuner.tracking.uri import absolute, check_at_signs, check_tracking_uri, without_credentials, without_secrets
 
 __all__ = [
     "Company",
@@ -19,10 +19,12 @@ __all__ = [
     "TrialRecord",
     "TrialState",
     "absolute",
+    "check_at_signs",
     "check_tracking_uri",
     "open_sink",
     "serve_ui",
     "without_credentials",
+    "without_secrets",
 ]
 
 

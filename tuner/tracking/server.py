@@ -1,5 +1,6 @@
 """MLflow's user interface over a tracking URI, as a child process."""
 
+import ipaddress
 import os
 import signal
 import socket
@@ -7,45 +8,50 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
+from tuner.errors import InputError
 from tuner.tracking.client import without_telemetry
 from tuner.tracking.uri import without_credentials
 
-_HOST = "127.0.0.1"
+_LOOPBACK = "127.0.0.1"
 _GRACE_SECONDS = 10.0
 
 
-def serve_ui(tracking_uri: str, port: int) -> int:
-    """Serve MLflow's user interface on this machine until Ctrl-C, and say on stderr where.
+def serve_ui(tracking_uri: str, port: int, host: str = _LOOPBACK) -> int:
+    """Serve MLflow's user interface until Ctrl-C, and say on stderr where, and to whom.
 
     Args:
         tracking_uri: of an SQL store; of a server there is nothing to serve, only its address to say.
         port: to listen on; where it is taken, a free one is found.
+        host: to listen on; by default nobody but this machine is listened to.
 
     Returns:
         The exit code: 0 after Ctrl-C.
+
+    Raises:
+        InputError: this machine has no such address.
     """
     if tracking_uri.startswith(("http://", "https://", "databricks")):
         _say(f"MLflow is a server already: {without_credentials(tracking_uri)}")
         return 0
-    free = free_port(port)
-    if free != port:
+    free = free_port(port, host)
+    if port and free != port:
         _say(f"Port {port} is taken.")
     with _stopped_by_sigterm():
-        process = _start(tracking_uri, free)
+        process = _start(tracking_uri, free, host)
         try:
-            return _wait(process, f"http://{_HOST}:{free}")
+            return _wait(process, host, free)
         except KeyboardInterrupt:
             return 0
         finally:
             _stop(process)
 
 
-def command(port: int) -> list[str]:
+def command(port: int, host: str = _LOOPBACK) -> list[str]:
     """The command of the server: one worker; the store comes by the environment, where a password is not on show."""
-    options = ["--host", _HOST, "--port", str(port), "--workers", "1", "--uvicorn-opts", "--log-level warning"]
+    options = ["--host", host, "--port", str(port), "--workers", "1", "--uvicorn-opts", "--log-level warning"]
     return [sys.executable, "-m", "mlflow", "server", *options]
 
 
@@ -55,32 +61,59 @@ def environment(tracking_uri: str) -> dict[str, str]:
     return {**os.environ, "MLFLOW_LOGGING_LEVEL": "WARNING", **own, **without_telemetry()}
 
 
-def free_port(port: int) -> int:
-    """The port, or one that is free where it is taken."""
+def free_port(port: int, host: str = _LOOPBACK) -> int:
+    """The port, or one that is free where it is taken.
+
+    Raises:
+        InputError: this machine has no such address.
+    """
+    problem: OSError | UnicodeError | None = None
     for candidate in (port, 0):
-        with socket.socket() as probe:
+        with socket.socket(_family(host)) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((_HOST, candidate))
-            except OSError:
+                probe.bind((host, candidate))
+            except (OSError, UnicodeError) as error:
+                problem = error
                 continue
             return int(probe.getsockname()[1])
-    raise OSError("no port is free")
+    raise InputError(f"this address cannot be listened on ({problem})", host, f"Give --host {_LOOPBACK}, say.")
 
 
-def _start(tracking_uri: str, port: int) -> subprocess.Popen[bytes]:
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def is_loopback(host: str) -> bool:
+    """Whether nobody but this machine can reach an address."""
+    with suppress(OSError, ValueError, UnicodeError):
+        found = {info[4][0] for info in socket.getaddrinfo(host, None, _family(host))}
+        return bool(found) and all(ipaddress.ip_address(address).is_loopback for address in found)
+    return False
+
+
+def _start(tracking_uri: str, port: int, host: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603  in a session of its own, so that the server's own children can be ended with it
-        command(port), env=environment(tracking_uri), stdout=2, start_new_session=True
+        command(port, host), env=environment(tracking_uri), stdout=2, start_new_session=True
     )
 
 
-def _wait(process: subprocess.Popen[bytes], address: str) -> int:
+def _wait(process: subprocess.Popen[bytes], host: str, port: int) -> int:
+    address = f"http://{_here(host)}:{port}"
     _say("MLflow starts ...")
+    if not is_loopback(host):
+        _say(f"It listens on {host}: whoever reaches it can read and change the results, without a password.")
     while process.poll() is None and not answers(address):
         time.sleep(0.2)
     if process.poll() is None:
         _say(f"MLflow: {address} (Ctrl-C ends it)")
     return process.wait()
+
+
+def _here(host: str) -> str:
+    """The address by which this machine reaches itself where a server listens on one, or on all."""
+    own = {"0.0.0.0": _LOOPBACK, "": _LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104  it is not listened on
+    return f"[{own}]" if ":" in own else own
 
 
 def answers(address: str) -> bool:

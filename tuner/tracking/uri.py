@@ -3,12 +3,23 @@
 import os
 import re
 from pathlib import Path
+from urllib.parse import unquote, unquote_plus
 
 from tuner.errors import InputError
 
 _SCHEMES = ("databricks", "http", "https", "mssql", "mysql", "postgresql", "sqlite")
-_AUTHORITY = re.compile(r"(?P<scheme>[\w+.-]+://)[^:/?#@]*(:(?P<password>[^?#]*))?@")
-_SECRET_OPTION = re.compile(r"(?<=[?&])(user|username|password|passwd|sslpassword)=[^&#]*&?", re.IGNORECASE)
+_AUTHORITY = re.compile(
+    r"(?P<scheme>[\w+.-]+://)("
+    r"[^:/?#@]*(:(?P<password>[^?#]*))?@"
+    r"|[^:/@]*:(?P<rest>[^@/]*[?#][^@]*)@"  # a password that should have been escaped
+    r"|(?<!http://)(?<!https://)[^:/@]*:(?P<sql>[^@]*)@"  # SQLAlchemy takes any character for one
+    r")"
+)
+_SECRET_OPTION = re.compile(
+    r"(?<=[?&])(user(name)?|uid|\w*(password|passwd|pwd|passphrase|token|secret)|odbc_connect)=(?P<value>[^&#]*)&?",
+    re.IGNORECASE,
+)
+_NAMES = {"user", "username", "uid"}  # not shown either, but too short and common to be taken out of sentences
 _SQLITE = re.compile(r"(?P<start>sqlite(\+\w+)?:///)(?P<file>[^?]*)")
 _SQLITE_HEADER = b"SQLite format 3\0"
 _FIX = "Use sqlite:///mlflow.db, another database's URI, or a server's address (http://...)."
@@ -22,13 +33,27 @@ def check_tracking_uri(uri: str) -> None:
     """
     scheme = _scheme(uri)
     if scheme in {"", "file"}:
-        raise InputError("MLflow no longer writes to a folder of files", uri, _FIX)
+        raise InputError("MLflow no longer writes to a folder of files", without_credentials(uri), _FIX)
     if scheme not in _SCHEMES:
         raise InputError("MLflow knows no such kind of store", without_credentials(uri), _FIX)
     if scheme in {"http", "https"} and not re.match(r"https?://([^/?#]*@)?[^/?#:@]", uri):
         raise InputError("the address names no server", without_credentials(uri), _FIX)
     if scheme == "sqlite":
         _check_sqlite(uri)
+    if scheme not in {"http", "https"}:
+        check_at_signs(uri)
+
+
+def check_at_signs(uri: str) -> None:
+    """Check that a password has no @ of its own: what comes behind it would be taken, and shown, as the host's name.
+
+    Raises:
+        InputError: it has one.
+    """
+    if "@" in password(uri):
+        raise InputError(
+            "the address has more than one @", without_credentials(uri), "Write %40 for an @ in a password."
+        )
 
 
 def without_credentials(uri: str) -> str:
@@ -40,9 +65,21 @@ def without_credentials(uri: str) -> str:
 
 
 def password(uri: str) -> str:
-    """The password in a URI, empty if it has none: for taking it out of messages."""
+    """The password in a URI, empty if it has none."""
     match = _AUTHORITY.match(uri)
-    return (match["password"] or "") if match else ""
+    return (match["password"] or match["rest"] or match["sql"] or "") if match else ""
+
+
+def without_secrets(text: str, uri: str) -> str:
+    """A message of somebody else's about a URI, without what is secret in it: as it is written, and as it is meant."""
+    text = text.replace(uri, without_credentials(uri))
+    known = [
+        password(uri),
+        *(match["value"] for match in _SECRET_OPTION.finditer(uri) if match[1].lower() not in _NAMES),
+    ]
+    for form in {form for secret in known for form in (secret, unquote(secret), unquote_plus(secret)) if form}:
+        text = text.replace(form, "***")
+    return text
 
 
 def sqlite_path(uri: str) -> Path | None:

@@ -14,7 +14,7 @@ from tuner.tracking.pictures import confusion_figure, get_ready
 from tuner.tracking.records import Company
 from tuner.tracking.repair import describe_parent, open_experiment, open_parent, show_known
 from tuner.tracking.runs import STATE, TrialRuns
-from tuner.tracking.uri import password, without_credentials
+from tuner.tracking.uri import without_credentials, without_secrets
 
 _PAUSES = (0.25, 1.0)
 _REST = 20  # times the processor time that writing took until it writes again: training needs the processor more
@@ -201,7 +201,5 @@ class BackgroundWriter:
 
     def _words(self, error: Exception) -> str:
         text = " ".join(str(error).split()) or type(error).__name__
-        text = text.replace(self._uri, without_credentials(self._uri))
-        secret = password(self._uri)
-        text = text.replace(secret, "***") if secret else text
-        return f"MLflow at {without_credentials(self._uri)} could not be written: {text[:300]}"
+        text = without_secrets(text, self._uri)[:300]
+        return f"MLflow at {without_credentials(self._uri)} could not be written: {text}"

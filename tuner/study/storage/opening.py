@@ -15,6 +15,7 @@ from tuner.errors import InputError
 from tuner.study.storage.batched import Storage
 from tuner.study.storage.urls import check_storage_url, sqlite_file, without_password
 from tuner.study.storage.writer import WriteFailed, cause_of
+from tuner.tracking import without_secrets
 
 _SQLITE_WAIT_SECONDS = 60
 _CONNECT_SECONDS = 4  # else a server that does not answer is waited for as long as the system likes
@@ -49,7 +50,8 @@ def open_storage(url: str, *, writable: bool = True) -> Storage:
     except RuntimeError as error:
         raise InputError("the database's Optuna schema does not fit", shown, f"{error}") from error
     except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-        raise InputError(f"the database cannot be used ({cause_of(error)})", shown, _NEXT) from error
+        cause = without_secrets(cause_of(error), url)
+        raise InputError(f"the database cannot be used ({cause})", shown, _NEXT) from error
     storage = Storage(backend)
     _opened.add(storage)
     return storage

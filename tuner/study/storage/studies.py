@@ -8,6 +8,7 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -78,6 +79,11 @@ class Studies(BaseStorage):
     def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
         """Optuna's."""
         return self._backend.get_study_system_attrs(study_id)
+
+    def names(self) -> list[str]:
+        """The names of all studies, in order, whatever else is stored of them."""
+        with Session(self._backend.engine) as session:
+            return sorted(session.scalars(select(models.StudyModel.study_name)))
 
     def get_all_studies(self) -> list[FrozenStudy]:
         """Optuna's."""

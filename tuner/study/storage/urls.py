@@ -6,6 +6,7 @@ import sqlalchemy
 from sqlalchemy.engine import URL, make_url
 
 from tuner.errors import InputError
+from tuner.tracking import check_at_signs, without_credentials
 
 
 def sqlite_file(url: str) -> Path | None:
@@ -19,12 +20,7 @@ def sqlite_file(url: str) -> Path | None:
 
 def without_password(url: str) -> str:
     """The URL with its user and password taken out, for messages and for what a study remembers."""
-    parsed = _parsed(url)
-    if parsed is None:
-        return url
-    query = {name: value for name, value in parsed.query.items() if name not in {"user", "password"}}
-    bare = parsed._replace(username=None, password=None).set(query=query)
-    return url if bare == parsed else bare.render_as_string()
+    return without_credentials(url)
 
 
 def check_storage_url(url: str) -> None:
@@ -33,8 +29,9 @@ def check_storage_url(url: str) -> None:
     Raises:
         InputError: no URL, or an SQLite file whose folder does not exist.
     """
+    check_at_signs(url)
     if _parsed(url) is None:
-        raise InputError("the storage is no database URL", url, "Write sqlite:///tuner.db, say.")
+        raise InputError("the storage is no database URL", without_password(url), "Write sqlite:///tuner.db, say.")
     file = sqlite_file(url)
     if file is not None and not file.absolute().parent.is_dir():
         raise InputError("the folder of the SQLite database does not exist", str(file.parent), "Make it first.")
