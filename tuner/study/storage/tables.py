@@ -142,7 +142,8 @@ class Tables:
         def put_back() -> None:
             with self.transaction() as connection:
                 put_back_in(connection, trial_ids, ended=ended)
-                leases.release(connection, trial_ids)
+                if self.worker is not None:  # else there may be no such table
+                    leases.release(connection, trial_ids)
 
         patiently(put_back)
 
