@@ -1,7 +1,6 @@
 """The study's storage: trials are read from memory, and written behind the loop, many changes in one transaction."""
 
 import copy
-import functools
 import json
 import logging
 import weakref
@@ -10,13 +9,13 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-import optuna
 from optuna.distributions import BaseDistribution, check_distribution_compatibility, distribution_to_json
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.storages._rdb.models import MAX_INDEXED_STRING_LENGTH
 from optuna.trial import FrozenTrial, TrialState
 
+from tuner.study.storage import frozen
 from tuner.study.storage.batch import Batch
 from tuner.study.storage.leases import LeaseLost
 from tuner.study.storage.membership import Membership
@@ -28,8 +27,6 @@ from tuner.study.storage.urls import sqlite_file
 from tuner.study.storage.writer import Writer
 
 log = logging.getLogger("tuner")
-
-_distribution = functools.lru_cache(maxsize=4096)(optuna.distributions.json_to_distribution)
 
 
 class Storage(Reading):
@@ -161,7 +158,7 @@ class Storage(Reading):
             if param_name in trial.params:
                 return
             value, described = float(param_value_internal), distribution_to_json(distribution)
-            stored = _distribution(described)
+            stored = frozen.distribution(described)
             trial.params = trial.params | {param_name: stored.to_external_repr(value)}
             trial.distributions = trial.distributions | {param_name: stored}
             batch.params[trial_id, param_name] = value, described

@@ -17,7 +17,8 @@ class Mirror:
 
     trials: by id, in the order of their numbers. ids: by number. unfinished: ids. own: ids of those that run here, so
     that nobody else changes them. distributions: the first of each parameter, which all later ones must fit. seen: the
-    id up to which other processes' trials are known. synced: when they were last read.
+    id up to which other processes' trials are known. synced: when they were last read. is_sorted: whether trials are in
+    order.
     """
 
     trials: dict[int, FrozenTrial] = field(default_factory=dict)
@@ -27,6 +28,7 @@ class Mirror:
     distributions: dict[str, BaseDistribution] = field(default_factory=dict)
     seen: int = -1
     synced: float = 0.0
+    is_sorted: bool = True
 
     def put(self, trial: FrozenTrial, *, own: bool = False) -> None:
         """Add a trial, or replace it.
@@ -35,21 +37,30 @@ class Mirror:
             trial: with its id and number.
             own: whether it runs here.
         """
+        self._put(trial, own=own)
+        self._sort()
+
+    def _put(self, trial: FrozenTrial, *, own: bool) -> None:
         trial_id = trial._trial_id
         last = next(reversed(self.trials.values()), trial)
+        self.is_sorted &= trial_id in self.trials or last.number <= trial.number
         self.trials[trial_id] = trial
         self.ids[trial.number] = trial_id
-        if last.number > trial.number:  # one of another process, or one that was there
-            self.trials = dict(sorted(self.trials.items(), key=lambda item: item[1].number))
         _keep(self.unfinished, trial_id, keep=not trial.state.is_finished())
         _keep(self.own, trial_id, keep=own and trial.state == TrialState.RUNNING)
+
+    def _sort(self) -> None:
+        if not self.is_sorted:  # one of another process was seen late
+            self.trials = dict(sorted(self.trials.items(), key=lambda item: item[1].number))
+            self.is_sorted = True
 
     def put_all(self, trials: Iterable[FrozenTrial]) -> None:
         """Add or replace trials as the database has them."""
         for trial in trials:
-            self.put(trial)
+            self._put(trial, own=False)
             for name, distribution in trial.distributions.items():
                 self.distributions.setdefault(name, distribution)
+        self._sort()
 
     def replace(self, trial: FrozenTrial) -> None:
         """Replace a trial that runs here, or ran here until now."""

@@ -43,6 +43,11 @@ def utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None)
 
 
+def local(moment: datetime | None) -> datetime | None:
+    """A time as Optuna stores it, as the local one that its trials have."""
+    return None if moment is None else moment.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
+
+
 def _upsert(dialect: str, model: Any, keys: tuple[str, ...]) -> Any:
     table = model.__table__
     values = [column.name for column in table.columns if column.name not in keys and not column.primary_key]

@@ -16,10 +16,10 @@ from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, bindparam, func, insert, select, update
-from sqlalchemy.orm import Session, selectinload
 
 from tuner.study.storage import leases
 from tuner.study.storage.batch import Batch
+from tuner.study.storage.frozen import read_trials
 from tuner.study.storage.leases import Worker
 from tuner.study.storage.rows import end_trials, statements, utc
 from tuner.study.storage.writer import patiently
@@ -32,17 +32,21 @@ _CHUNK = 500  # ids in a statement: databases limit its variables
 _trials = models.TrialModel.__table__
 _studies = models.StudyModel.__table__
 
-_COUNT = select(func.count(_trials.c.trial_id)).where(_trials.c.study_id == bindparam("study")).scalar_subquery()
+_COUNTED = (
+    select(func.count(_trials.c.trial_id).label("number")).where(_trials.c.study_id == bindparam("study")).subquery()
+)
 _INSERT = (
     insert(_trials)
     .from_select(
         ["number", "study_id", "state", "datetime_start"],
         select(
-            _COUNT,
+            _COUNTED.c.number,
             _studies.c.study_id,
             bindparam("state", TrialState.RUNNING, _trials.c.state.type),
             bindparam("now", type_=_trials.c.datetime_start.type),
-        ).where(_studies.c.study_id == bindparam("study"), bindparam("most") > _COUNT),
+        )
+        .select_from(_studies.join(_COUNTED, sqlalchemy.true()))
+        .where(_studies.c.study_id == bindparam("study"), _COUNTED.c.number < bindparam("most")),
     )
     .returning(_trials.c.trial_id, _trials.c.number)
 )
@@ -217,12 +221,8 @@ class Tables:
         return begun
 
     def _read(self, trial_ids: Sequence[int]) -> list[FrozenTrial]:
-        model = models.TrialModel
-        parts = (model.params, model.values, model.user_attributes, model.system_attributes, model.intermediate_values)
-        query = select(model).where(model.trial_id.in_(trial_ids)).order_by(model.trial_id)
-        with Session(self._backend.engine) as session:
-            rows = session.scalars(query.options(*(selectinload(part) for part in parts)))
-            return [self._backend._build_frozen_trial_from_trial_model(row) for row in rows]
+        with self._backend.engine.connect() as connection:
+            return read_trials(connection, trial_ids)
 
     def _write(self, batch: Batch) -> None:
         with self.transaction() as connection:
