@@ -32,22 +32,11 @@ storage_option = click.option(
     show_default=True,
     help="Optuna's database.",
 )
-tracking_option = click.option(
-    "--tracking-uri",
-    metavar="URI",
-    envvar=_TRACKING_VARIABLES,
-    show_envvar=True,
-    default=_TRACKING,
-    show_default=True,
-    help="MLflow's store or server.",
+_any_tracking_option = functools.partial(
+    click.option, "--tracking-uri", metavar="URI", envvar=_TRACKING_VARIABLES, show_envvar=True
 )
-own_tracking_option = click.option(
-    "--tracking-uri",
-    metavar="URI",
-    envvar=_TRACKING_VARIABLES,
-    show_envvar=True,
-    help="MLflow's store or server; the study's own by default.",
-)
+tracking_option = _any_tracking_option(default=_TRACKING, show_default=True, help="MLflow's store or server.")
+own_tracking_option = _any_tracking_option(help="MLflow's store or server; the study's own by default.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, nothing else.")
 quiet_option = click.option("--quiet", is_flag=True, help="No progress.")
 set_option = click.option(
@@ -170,7 +159,7 @@ def resume(study: str, *, quiet: bool, as_json: bool, **chosen: Any) -> str:
 @app.command()
 @click.argument("study")
 @storage_option
-@click.option("--tracking-uri", metavar="URI", help="MLflow's store or server; the study's own by default.")
+@own_tracking_option
 @json_option
 def sync(study: str, storage: str, tracking_uri: str | None, *, as_json: bool) -> str:
     """Write to MLflow what it missed of STUDY while it was away."""
@@ -202,11 +191,10 @@ def studies(storage: str, *, as_json: bool) -> str:
 @json_option
 def show(study: str, storage: str, *, as_json: bool) -> str:
     """Show what STUDY found and what it cost; it may run elsewhere meanwhile."""
-    from tuner.study import load_study, memory_of_study, result_of
+    from tuner.study import load_with_memory, result_of
 
     _quieten()
-    memory = memory_of_study(study, storage)
-    return _shown(result_of(load_study(study, storage), memory), storage, as_json=as_json, full=True)
+    return _shown(result_of(*load_with_memory(study, storage)), storage, as_json=as_json, full=True)
 
 
 @app.command()

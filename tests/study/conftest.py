@@ -3,6 +3,7 @@
 import pytest
 
 from tuner import Experiment, Width, datasets, models
+from tuner.lanes.population import Population
 
 
 def iris_space(trial):
@@ -31,6 +32,19 @@ def iris_experiment(**fields):
 @pytest.fixture
 def storage(tmp_path):
     return f"sqlite:///{tmp_path}/tuner.db"
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Trial and epoch of all that this process trains."""
+    found, advance = [], Population.advance
+
+    def counting(self, chunk, trials):
+        found.extend((trial, self.seats[trial].epoch + 1) for trial in trials)
+        return advance(self, chunk, trials)
+
+    monkeypatch.setattr(Population, "advance", counting)
+    return found
 
 
 @pytest.fixture(scope="session")

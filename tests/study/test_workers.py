@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import contextmanager
 from inspect import getsource
 from pathlib import Path
 
@@ -21,7 +20,6 @@ import tuner
 from tests.study.conftest import iris_experiment, iris_space
 from tuner import InputError
 from tuner.experiment import load_experiment
-from tuner.lanes.population import Population
 from tuner.study import Interrupted, Options
 from tuner.study.run import run_study
 from tuner.study.storage import open_storage
@@ -144,10 +142,10 @@ def wait_until(condition, seconds=120):
         time.sleep(0.05)
 
 
-def kill_at_random(project, workers, kills, seed, **start):
+def kill_at_random(project, arguments, workers, kills, seed):
     """Keep so many workers running, and kill one after the other, until so many were killed or the study has ended."""
     rng, done = random.Random(seed), 0
-    running = [project.start(*start["arguments"]) for _ in range(workers)]
+    running = [project.start(*arguments) for _ in range(workers)]
     while done < kills and all(process.poll() is None for process in running):
         time.sleep(rng.uniform(0.5, 12 / workers))
         place = rng.randrange(workers)
@@ -155,7 +153,7 @@ def kill_at_random(project, workers, kills, seed, **start):
             running[place].kill()
             running[place].wait()
             done += 1
-            running[place] = project.start(*start["arguments"])
+            running[place] = project.start(*arguments)
     return done, [project.finish(process) for process in running]
 
 
@@ -170,7 +168,7 @@ def values(trials):
 def test_workers_that_are_killed_lose_nothing_and_double_nothing(project, workers, trials, epochs, kills):
     made = project(epochs=epochs)
     arguments = ("run", "iris.py", "--trials", trials, "--lease", 6)
-    killed, ended = kill_at_random(made, workers, kills, seed=workers, arguments=arguments)
+    killed, ended = kill_at_random(made, arguments, workers, kills, seed=workers)
     assert killed >= min(kills, 2), "the study ended before anybody was killed"
     assert [code for code, _ in ended] == [0] * workers, ended
     made.check_nothing_is_lost(trials)
@@ -184,20 +182,6 @@ def test_workers_that_are_killed_lose_nothing_and_double_nothing(project, worker
     best = made.study[1]["tuner:best"]
     assert best["test"] == whole.best.test
     assert best["mlflow_run_id"]
-
-
-@contextmanager
-def counted(monkeypatch):
-    """Trial and epoch of all that this process trains."""
-    found, advance = [], Population.advance
-
-    def counting(self, chunk, trials):
-        found.extend((trial, self.seats[trial].epoch + 1) for trial in trials)
-        return advance(self, chunk, trials)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Population, "advance", counting)
-        yield found
 
 
 class Witness(MemorySink):
@@ -214,14 +198,14 @@ class Witness(MemorySink):
             signal.raise_signal(signal.SIGINT)
 
 
-def test_who_takes_a_dead_workers_trials_over_goes_on_where_it_was(project, monkeypatch):
+def test_who_takes_a_dead_workers_trials_over_goes_on_where_it_was(project, monkeypatch, trained):
     made = project(epochs=20_000)
     monkeypatch.setenv("XDG_STATE_HOME", str(made.folder / "state"))
     other = made.start("run", "iris.py", "--trials", 2)
     wait_until(lambda: made.checkpoints)
     options = Options(trials=3, storage=made.storage, tracking_uri=None, lease=3)
     experiment, source = load_experiment(str(made.folder / "iris.py"))
-    with counted(monkeypatch) as trained, pytest.raises(Interrupted):
+    with pytest.raises(Interrupted):
         run_study(experiment, source, [], "iris", options, progress=Witness(other, trained))
     assert 1 in [epoch for trial, epoch in trained if trial == 2]
     assert min(epoch for trial, epoch in trained if trial < 2) > 1

@@ -49,7 +49,7 @@ class View:
         return None if memory is None else result_of(self._study, memory)
 
     def _begin(self) -> None:
-        if self._name not in optuna.get_all_study_names(self._storage):
+        if self._name not in self._storage.names():
             return
         self._study = optuna.load_study(study_name=self._name, storage=self._storage)
         known = self._ended(self._study)

@@ -3,7 +3,7 @@
 from optuna.exceptions import StorageInternalError as DatabaseGone
 
 from tuner.study.objective import Objective
-from tuner.study.opening import all_results, load_study, memory_of_study
+from tuner.study.opening import all_results, load_study, load_with_memory, memory_of_study
 from tuner.study.options import DEFAULT_STORAGE, DEFAULT_TRACKING, DEFAULT_TRIALS, Options
 from tuner.study.result import BestTrial, StudyResult, result_of
 from tuner.study.run import resume_study, run, run_study
@@ -28,6 +28,7 @@ __all__ = [
     "TrialWeights",
     "all_results",
     "load_study",
+    "load_with_memory",
     "memory_of_study",
     "result_of",
     "resume_study",

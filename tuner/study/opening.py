@@ -26,11 +26,20 @@ def memory_of_study(name: str, storage_url: str) -> StudyMemory:
     Raises:
         InputError: it does not exist in this database, or is not tuner's.
     """
+    return load_with_memory(name, storage_url)[1]
+
+
+def load_with_memory(name: str, storage_url: str) -> tuple[optuna.Study, StudyMemory]:
+    """An existing study of tuner's, and what it remembers.
+
+    Raises:
+        InputError: it does not exist in this database, or is not tuner's.
+    """
     study = load_study(name, storage_url)
     memory = memory_in(study)
     if memory is None:
         raise InputError("the study was not made by tuner", name, "Use another --study name.")
-    return memory
+    return study, memory
 
 
 def load_study(name: str, storage_url: str) -> optuna.Study:

@@ -3,7 +3,7 @@
 from typing import cast
 
 from tuner.errors import InputError
-from tuner.study.opening import load_study, memory_of_study
+from tuner.study.opening import load_with_memory
 from tuner.study.options import DEFAULT_LEASE
 from tuner.study.record import BEST
 from tuner.study.result import StudyResult, best_known, best_trial, result_of
@@ -28,12 +28,11 @@ def sync(name: str, storage_url: str, tracking_uri: str | None = None) -> StudyR
         InputError: there is no such study, it runs, or it is tracked nowhere.
         NotTracked: MLflow could not be written; whatever could stays.
     """
-    memory = memory_of_study(name, storage_url)
+    study, memory = load_with_memory(name, storage_url)
     uri = tracking_uri or memory.tracking_uri
     if uri is None:
         raise InputError("the study is tracked nowhere", name, "Give --tracking-uri.")
     check_tracking_uri(uri)
-    study = load_study(name, storage_url)
     storage = cast("Storage", study._storage)
     try:
         storage.membership.enter(study._study_id, DEFAULT_LEASE, alone=True)

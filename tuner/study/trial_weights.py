@@ -14,7 +14,7 @@ from tuner.experiment import arrays_of, check, load_experiment, override
 from tuner.hyperparameters import Width
 from tuner.lanes.cache import cache_folder
 from tuner.lanes.engine import Engine
-from tuner.study.opening import experiment_reference, load_study, memory_of_study
+from tuner.study.opening import experiment_reference, load_with_memory
 from tuner.study.options import DEFAULT_STORAGE
 from tuner.study.record import StudyMemory
 from tuner.study.running import hyperparameters_of
@@ -52,7 +52,8 @@ class TrialWeights:
         """
         from safetensors.numpy import load_file, save_file
 
-        memory, trial = memory_of_study(self.study, self.storage), self._trial()
+        study, memory = load_with_memory(self.study, self.storage)
+        trial = self._trial(study)
         file = cache_folder() / "weights" / f"{memory.key}-{trial.number}.safetensors"
         if not file.is_file():
             found = self._trained(trial, memory)
@@ -63,8 +64,7 @@ class TrialWeights:
         weights: Mapping[str, np.ndarray] = load_file(file)
         return weights
 
-    def _trial(self) -> optuna.trial.FrozenTrial:
-        study = load_study(self.study, self.storage)
+    def _trial(self, study: optuna.Study) -> optuna.trial.FrozenTrial:
         complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
         if not complete:
             raise InputError("the study has no complete trial", self.study, "Let it complete one first.")

@@ -19,7 +19,6 @@ import pytest
 import tuner
 from tests.study.conftest import iris_experiment
 from tuner.experiment import load_experiment
-from tuner.lanes.population import Population
 from tuner.study import Interrupted, Options, resume_study
 from tuner.study.checkpoints import CheckpointFiles, estate, newest_in
 from tuner.study.run import run_study
@@ -48,19 +47,6 @@ class StopsAfter(MemorySink):
         self.left[what] -= 1
         if self.left[what] == 0:
             signal.raise_signal(signal.SIGINT)
-
-
-@pytest.fixture
-def trained(monkeypatch):
-    """Trial and epoch of all that is trained."""
-    found, advance = [], Population.advance
-
-    def counting(self, chunk, trials):
-        found.extend((trial, self.seats[trial].epoch + 1) for trial in trials)
-        return advance(self, chunk, trials)
-
-    monkeypatch.setattr(Population, "advance", counting)
-    return found
 
 
 def options(storage, **changes):
@@ -343,3 +329,21 @@ def test_sigterm_ends_what_does_not_end_by_itself(tmp_path):
     process.communicate(timeout=30)
     assert process.returncode == 143
     assert time.monotonic() - began < 10
+
+
+def test_a_second_ctrl_c_stops_at_once_what_does_not_end_by_itself(tmp_path):
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "iris.py").write_text(HANGING)
+    process = start(tmp_path, "--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db")
+    for line in process.stderr:
+        if "hangs" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    assert "Ctrl-C again" in process.stderr.readline()
+    assert process.poll() is None
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=50)
+    assert process.returncode == 130, err
+    assert time.monotonic() - began < 20  # of the minute that it would have hung
+    assert "Traceback" not in err

@@ -258,6 +258,27 @@ def test_a_lock_is_held_by_one_at_a_time_and_freed_by_death(worker, monkeypatch)
     assert held == [1, 1, 1]
 
 
+def test_who_waited_for_a_lock_under_another_name_gives_it_back(worker, monkeypatch):
+    monkeypatch.setattr(membership, "_LOCK_SECONDS", 0.3)  # longer than it takes to become another
+    (one, _), (other, _) = worker(), worker()
+
+    def hold():
+        with one.membership.lock("ending"):
+            pass
+
+    waits = threading.Thread(target=hold)
+    with other.membership.lock("ending"):
+        waits.start()
+        time.sleep(0.1)
+        silent(one)
+        present(other)
+        other.membership.look()
+        one.enter_again()
+    waits.join(10)
+    assert not waits.is_alive()
+    assert rows(other, "tuner_locks") == []
+
+
 def test_of_workers_that_ask_at_once_none_begins_more_than_allowed(worker):
     storages = [worker() for _ in range(4)]
     numbers, refused = [], []

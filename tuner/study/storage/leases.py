@@ -7,7 +7,6 @@ nothing any more. All times are the database's, so that workers need no common c
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import sqlalchemy
 from optuna.storages._rdb import models
@@ -51,9 +50,6 @@ _CLOCKS = {
     "mysql": "unix_timestamp(now(6))",
     "mariadb": "unix_timestamp(now(6))",
 }
-
-
-Result = TypeVar("Result")
 
 
 class LeaseLost(Exception):
@@ -176,15 +172,13 @@ def leased(connection: Connection, me: Worker) -> list[int]:
 def others_run(connection: Connection, me: Worker) -> bool:
     """Whether any other worker of the study has a trial."""
     of_study = select(_workers.c.worker).where(_workers.c.study_id == me.study_id, _workers.c.worker != me.worker)
-    return (
-        connection.execute(select(_leases.c.trial_id).where(_leases.c.worker.in_(of_study)).limit(1)).first()
-        is not None
-    )
+    held = select(_leases.c.trial_id).where(_leases.c.worker.in_(of_study)).limit(1)
+    return connection.execute(held).first() is not None
 
 
-def alive(connection: Connection, study_id: int) -> list[str]:
-    """The names of a study's workers."""
-    return list(connection.execute(select(_workers.c.worker).where(_workers.c.study_id == study_id)).scalars())
+def alive(connection: Connection, me: Worker) -> list[str]:
+    """The names of the workers of a worker's study."""
+    return list(connection.execute(select(_workers.c.worker).where(_workers.c.study_id == me.study_id)).scalars())
 
 
 def lease(connection: Connection, me: Worker, trial_id: int) -> None:
@@ -217,11 +211,9 @@ def give_lock(connection: Connection, me: Worker, name: str) -> None:
 
 def _orphans(connection: Connection, study_id: int) -> list[int]:
     """The ids of the trials that run without belonging to any worker."""
-    leased = select(_leases.c.trial_id)
     running = (_trials.c.study_id == study_id, _trials.c.state == TrialState.RUNNING)
-    return list(
-        connection.execute(select(_trials.c.trial_id).where(*running, _trials.c.trial_id.not_in(leased))).scalars()
-    )
+    unleased = _trials.c.trial_id.not_in(select(_leases.c.trial_id))
+    return list(connection.execute(select(_trials.c.trial_id).where(*running, unleased)).scalars())
 
 
 def _others(me: Worker) -> sqlalchemy.Select[tuple[bool]]:

@@ -12,7 +12,7 @@ import sqlalchemy
 from tuner.study.storage import leases
 from tuner.study.storage.leases import LeaseLost, Worker
 from tuner.study.storage.tables import SHARED, Tables, put_back_in
-from tuner.study.storage.writer import cause_of, patiently
+from tuner.study.storage.writer import Result, cause_of, patiently
 
 _MOST_SECONDS = 5.0  # from one look at the others to the next: those whose process is gone are found by it
 _LOCK_SECONDS = 0.2  # between two tries to take a lock
@@ -64,7 +64,7 @@ class Membership:
             Occupied: another worker is there, and one of the two must be alone.
         """
         me = Worker(uuid.uuid4().hex, study_id, seconds, alone or self._tables.dialect not in SHARED)
-        patiently(self._tables.make_room)
+        patiently(self._tables.make_tables)
         patiently(lambda: self._enter(me))
         self._tables.worker = me
         self._leaving.clear()
@@ -94,23 +94,19 @@ class Membership:
 
     def peers(self) -> int:
         """How many other workers run the study, as far as is known."""
-        me = self._me
-        return patiently(lambda: self._call(lambda connection: leases.peers(connection, me)))
+        return self._do(leases.peers)
 
     def alive(self) -> list[str]:
         """The names of the study's workers."""
-        me = self._me
-        return patiently(lambda: self._call(lambda connection: leases.alive(connection, me.study_id)))
+        return self._do(leases.alive)
 
     def others_run(self) -> bool:
         """Whether any other worker has a trial."""
-        me = self._me
-        return patiently(lambda: self._call(lambda connection: leases.others_run(connection, me)))
+        return self._do(leases.others_run)
 
     def leased(self) -> list[int]:
         """The ids of the trials that belong to this worker."""
-        me = self._me
-        return patiently(lambda: self._call(lambda connection: leases.leased(connection, me)))
+        return self._do(leases.leased)
 
     def look(self) -> None:
         """Say that this worker is alive, and put back what the dead ran.
@@ -129,14 +125,14 @@ class Membership:
         Raises:
             LeaseLost: others took this worker for dead.
         """
-        me = self._me
-        while not patiently(lambda: self._call(lambda connection: leases.take_lock(connection, me, name))):
+        while not self._do(lambda connection, me: leases.take_lock(connection, me, name)):
             time.sleep(_LOCK_SECONDS)
+        holder = self.worker
         try:
             yield
         finally:
-            if self.worker is me:
-                patiently(lambda: self._call(lambda connection: leases.give_lock(connection, me, name)))
+            if self.worker is holder is not None:
+                self._do(lambda connection, me: leases.give_lock(connection, me, name))
 
     @property
     def _me(self) -> Worker:
@@ -144,9 +140,15 @@ class Membership:
             raise LeaseLost("this process is no worker of the study")
         return self.worker
 
-    def _call(self, call: Callable[[sqlalchemy.Connection], leases.Result]) -> leases.Result:
-        with self._tables.transaction() as connection:
-            return call(connection)
+    def _do(self, call: Callable[[sqlalchemy.Connection, Worker], Result]) -> Result:
+        """Call for this worker, as who it is by then, in a transaction of its own."""
+
+        def once() -> Result:
+            me = self._me
+            with self._tables.transaction() as connection:
+                return call(connection, me)
+
+        return patiently(once)
 
     def _enter(self, me: Worker) -> None:
         with self._tables.transaction() as connection:

@@ -17,8 +17,7 @@ class Mirror:
 
     trials: by id, in the order of their numbers. ids: by number. unfinished: ids. own: ids of those that run here, so
     that nobody else changes them. distributions: the first of each parameter, which all later ones must fit. seen: the
-    id up to which other processes' trials are known. synced: when they were last read. is_sorted: whether trials are in
-    order.
+    id up to which other processes' trials are known. synced: when they were last read.
     """
 
     trials: dict[int, FrozenTrial] = field(default_factory=dict)
@@ -28,7 +27,6 @@ class Mirror:
     distributions: dict[str, BaseDistribution] = field(default_factory=dict)
     seen: int = -1
     synced: float = 0.0
-    is_sorted: bool = True
 
     def put(self, trial: FrozenTrial, *, own: bool = False) -> None:
         """Add a trial, or replace it.
@@ -37,30 +35,33 @@ class Mirror:
             trial: with its id and number.
             own: whether it runs here.
         """
-        self._put(trial, own=own)
-        self._sort()
+        if not self._put(trial, own=own):
+            self._sort()
 
-    def _put(self, trial: FrozenTrial, *, own: bool) -> None:
+    def put_all(self, trials: Iterable[FrozenTrial]) -> None:
+        """Add or replace trials as the database has them."""
+        in_order = True
+        for trial in trials:
+            in_order &= self._put(trial, own=False)
+            for name, distribution in trial.distributions.items():
+                self.distributions.setdefault(name, distribution)
+        if not in_order:
+            self._sort()
+
+    def _put(self, trial: FrozenTrial, *, own: bool) -> bool:
+        """Add a trial at the end, or replace it where it is; whether it belongs there."""
         trial_id = trial._trial_id
         last = next(reversed(self.trials.values()), trial)
-        self.is_sorted &= trial_id in self.trials or last.number <= trial.number
+        belongs = trial_id in self.trials or last.number <= trial.number
         self.trials[trial_id] = trial
         self.ids[trial.number] = trial_id
         _keep(self.unfinished, trial_id, keep=not trial.state.is_finished())
         _keep(self.own, trial_id, keep=own and trial.state == TrialState.RUNNING)
+        return belongs
 
     def _sort(self) -> None:
-        if not self.is_sorted:  # one of another process was seen late
-            self.trials = dict(sorted(self.trials.items(), key=lambda item: item[1].number))
-            self.is_sorted = True
-
-    def put_all(self, trials: Iterable[FrozenTrial]) -> None:
-        """Add or replace trials as the database has them."""
-        for trial in trials:
-            self._put(trial, own=False)
-            for name, distribution in trial.distributions.items():
-                self.distributions.setdefault(name, distribution)
-        self._sort()
+        """Those of other processes may be seen late."""
+        self.trials = dict(sorted(self.trials.items(), key=lambda item: item[1].number))
 
     def replace(self, trial: FrozenTrial) -> None:
         """Replace a trial that runs here, or ran here until now."""

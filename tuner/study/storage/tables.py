@@ -81,7 +81,7 @@ class Tables:
         self._turn: AbstractContextManager[Any] = threading.Lock() if self.dialect == "sqlite" else nullcontext()
         self._writes = statements(self.dialect)
 
-    def make_room(self) -> None:
+    def make_tables(self) -> None:
         """Make the tables beside Optuna's that are missing."""
         leases.make_tables(self._backend.engine)
 
