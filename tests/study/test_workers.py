@@ -20,7 +20,8 @@ import tuner
 from tests.study.conftest import iris_experiment, iris_space
 from tuner import InputError
 from tuner.experiment import load_experiment
-from tuner.study import Interrupted, Options
+from tuner.study import Interrupted, Options, StudyFailed
+from tuner.study.checkpoints import CheckpointFiles
 from tuner.study.run import run_study
 from tuner.study.storage import open_storage
 from tuner.tracking import MemorySink
@@ -212,45 +213,71 @@ def test_who_takes_a_dead_workers_trials_over_goes_on_where_it_was(project, monk
 
 
 class Buried(MemorySink):
-    """After so many epochs another worker takes this one for dead, as after a pause that was too long."""
+    """After so many epochs another worker takes this one for dead, as after a pause that was too long, and may stay."""
 
-    def __init__(self, url, epochs):
+    def __init__(self, url, epochs, *, stays=False):
         super().__init__()
-        self.url, self.left, self.requeued = url, epochs, []
+        self.url, self.left, self.stays, self.requeued = url, epochs, stays, []
+        self.other = None
 
     def epoch(self, number, epoch, metrics):
         super().epoch(number, epoch, metrics)
         self.left -= 1
         if self.left == 0:
-            other = open_storage(self.url)
+            other = self.other = open_storage(self.url)
             study_id = other.get_study_id_from_name("iris")
-            with other._backend.engine.begin() as connection:
-                connection.execute(sqlalchemy.text("update tuner_workers set expires = expires - 1000"))
             other.membership.enter(study_id, 10, alone=False)
-            with other._backend.engine.begin() as connection:
-                present = f"update tuner_workers set since = since - 1000 where worker = '{other.membership.name}'"
-                connection.execute(sqlalchemy.text(present))
-            other.membership.look()
-            other.close()
+            name = other.membership.name
+            while len(other.membership.alive()) > 1:  # each of its writes says that it is alive
+                with other._backend.engine.begin() as connection:
+                    silent = f"update tuner_workers set expires = expires - 1000 where worker <> '{name}'"
+                    present = f"update tuner_workers set since = since - 1000 where worker = '{name}'"
+                    for statement in (silent, present):
+                        connection.execute(sqlalchemy.text(statement))
+                other.membership.look()
+            if not self.stays:
+                other.close()
 
     def trial_requeued(self, number):
         super().trial_requeued(number)
         self.requeued.append(number)
 
 
+def noting(folders, save):
+    def noted(self, checkpoint):
+        folders.append(self.folder)
+        save(self, checkpoint)
+
+    return noted
+
+
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_a_worker_that_was_taken_for_dead_starts_over_with_what_waits(request, servers, storage, database, tmp_path):
+def test_a_worker_that_was_taken_for_dead_starts_over_with_what_waits(
+    request, servers, storage, database, tmp_path, monkeypatch
+):
     url = storage if database == "sqlite" else servers[0]
     tracking = f"sqlite:///{tmp_path}/mlflow.db"
     experiment, sink = iris_experiment(epochs=20, pruner="none"), Buried(url, 30)
-    options = Options(trials=8, storage=url, tracking_uri=tracking, parallel_trials=4)
+    options = Options(trials=8, storage=url, tracking_uri=tracking, parallel_trials=4, checkpoint_every=1e-9)
+    monkeypatch.setattr(CheckpointFiles, "save", noting(saved := [], CheckpointFiles.save))
     found = run_study(experiment, None, [], "iris", options, progress=sink)
     assert sink.requeued
+    assert len(set(saved)) == 2  # a worker's folder, and that of the worker that it became
     found.study._storage.close()
     whole = tuner.run(experiment, trials=8, storage="sqlite:///:memory:", tracking_uri=None)
     made = Project(tmp_path, url, tracking, epochs=20, pruner="none")
     made.check_nothing_is_lost(8)
     assert values(made.trials) == values(whole.study.trials)
+
+
+def test_a_worker_that_must_be_alone_stops_where_another_took_the_study_over(storage):
+    sink = Buried(storage, 30, stays=True)
+    options = Options(trials=8, storage=storage, tracking_uri=None, parallel_trials=4, deterministic=True)
+    with pytest.raises(StudyFailed, match="took the study over"):
+        run_study(iris_experiment(epochs=20), None, [], "iris", options, progress=sink)
+    sink.other.close()
+    found = run_study(iris_experiment(epochs=20), None, [], "iris", options).study
+    assert [trial.state for trial in found.trials] == [TrialState.COMPLETE] * 8
 
 
 def test_deterministic_refuses_company_and_says_so(storage):

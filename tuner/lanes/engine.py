@@ -244,7 +244,8 @@ class Engine:
         """The program that trains a trial, as plain data; None as long as it has none."""
         if trial in self._seated:
             home, layout = self._seated[trial].home, self._seated[trial].population.program.layout
-            return home.placement | {"chunk": layout.trials, "lanes_together": layout.together}
+            shape = {"chunk": layout.trials, "lanes_together": layout.together, "devices": layout.devices}
+            return home.placement | shape
         placed = self._waiting.placed.get(trial)
         return None if placed is None else placed.home.placement
 

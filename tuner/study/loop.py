@@ -10,39 +10,29 @@ anything takes; else trials whose program is ready do not wait for those whose p
 import logging
 import math
 import time
-import traceback
-from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import optuna
 from optuna.trial import TrialState
 
-from tuner.errors import InputError
-from tuner.experiment import Experiment, resolve
+from tuner.experiment import Experiment
 from tuner.lanes.engine import Engine, Wait
-from tuner.lanes.results import EpochResult
 from tuner.study.checkpoints import Checkpoint, Keeper, Kept
 from tuner.study.foresight import MOST, foreseen
 from tuner.study.ledger import Ledger
-from tuner.study.pruners import judges
-from tuner.study.record import HISTORY, PLACEMENT, REASON, History, jsonable
-from tuner.study.running import Running, divergence, hyperparameters_of, kept_of, resumed, taken
+from tuner.study.running import hyperparameters_of, taken
 from tuner.study.samplers import Grid, Seeded
 from tuner.study.storage import (
-    RESOLVED,
     LeaseLost,
     Storage,
     StudyFull,
     allow_stop,
     is_stopped,
-    report_epochs,
-    set_attributes,
 )
-from tuner.study.stored import trial_record
-from tuner.tracking import Sink, TrialRecord
-from tuner.training.settings import setting
+from tuner.study.trials import Trials
+from tuner.tracking import Sink
 
 Outcome = Literal["finished", "interrupted", "failed"]
 
@@ -96,17 +86,15 @@ class Loop:
         interrupted: Callable[[], bool],
         keeper: Keeper | None,
     ) -> None:
-        self._study, self._experiment, self._engine, self._sink = study, experiment, engine, sink
+        self._study, self._experiment, self._engine = study, experiment, engine
         self._storage = cast("Storage", study._storage)
         self._plan, self._ledger, self._interrupted, self._keeper = plan, ledger, interrupted, keeper
-        self._running: dict[int, Running] = {}
+        self._trials = Trials(study, experiment, engine, sink, ledger, deterministic=plan.deterministic)
         self._deadline = math.inf if plan.timeout is None else time.monotonic() + plan.timeout
-        self._succeeded = False  # whether any trial is known to have
         self._sampler = study.sampler
         study.sampler = Seeded(study.sampler, plan.seed, lambda: ledger.phase("sampling"))
         self._total = min(plan.trials, len(self._sampler)) if isinstance(self._sampler, Grid) else plan.trials
         self._storage.membership.allow(self._total)
-        self.last_reason: str | None = None
         allow_stop(study)
 
     def run(self) -> Outcome:
@@ -126,9 +114,14 @@ class Loop:
             return outcome
         finally:
             self._engine.settle()
-            self._put_back(list(self._running))
+            self._trials.put_back(self._trials.numbers)
             self._engine.close()
             self._study.sampler = self._sampler
+
+    @property
+    def last_reason(self) -> str | None:
+        """Why the last trial that failed here did."""
+        return self._trials.last_reason
 
     def _first_step(self) -> None:
         if not self._go_on():
@@ -142,7 +135,7 @@ class Loop:
         if self._interrupted():
             self._keep_all()
             return "interrupted"
-        if self._running:
+        if self._trials:
             self._round()
             self._keep()
         elif not self._await_others():
@@ -157,17 +150,18 @@ class Loop:
         others_run = self._storage.membership.others_run()
         self._storage.refresh(self._study._study_id)
         self._refill()
-        if others_run and not self._running:
+        if others_run and not self._trials:
             time.sleep(_LOOK_SECONDS)
-        return others_run or bool(self._running)
+        return others_run or bool(self._trials)
 
     def _start_over(self) -> None:
         """Go on as another worker, after the others took this one for dead."""
         log.warning("this worker was silent for so long that others have taken its trials over; it goes on with others")
         self._engine.settle()
-        for number in list(self._running):
-            self._drop(number)
+        self._trials.drop(self._trials.numbers)
         self._storage.enter_again()
+        if self._keeper is not None:
+            self._keeper.rename(self._storage.membership.name)
 
     def _foresee(self, numbers: Iterable[int]) -> None:
         with self._ledger.phase("placing"):
@@ -190,24 +184,14 @@ class Loop:
             for kept in checkpoint.trials:
                 trial = taken(self._study, kept.number)
                 if trial is not None:
-                    self._resume(trial, kept)
-        return bool(self._running)
-
-    def _resume(self, trial: optuna.Trial, kept: Kept) -> None:
-        running = self._running[trial.number] = resumed(self._study, self._experiment, self._engine, trial, kept)
-        self._show_again(running)
-
-    def _show_again(self, running: Running) -> None:
-        number = running.trial.number
-        with self._ledger.phase("tracking_wait"):
-            self._sink.trial_started(self._record(running, again=True))
-            for index in range(len(running.history.folds)):
-                self._sink.epoch(number, index + 1, running.history.epoch(index))
+                    self._trials.resume(trial, kept)
+        return bool(self._trials)
 
     def _keep(self) -> None:
+        trials = self._trials
         if self._keeper is not None:
             with self._ledger.phase("checkpoint_wait"):
-                self._keeper.look(list(self._running), self._engine.training, self._kept, self._checkpoint_of)
+                self._keeper.look(trials.numbers, self._engine.training, trials.kept, self._checkpoint_of)
 
     def _keep_all(self) -> None:
         """Look at what is under way, and keep all trials as they are then."""
@@ -215,10 +199,7 @@ class Loop:
             while self._engine.is_training:
                 self._collect()
             with self._ledger.phase("checkpoint_wait"):
-                self._keeper.last(list(self._running), self._kept, self._checkpoint_of)
-
-    def _kept(self, number: int) -> Kept | None:
-        return kept_of(self._study, self._running[number], self._engine.snapshot(number))
+                self._keeper.last(self._trials.numbers, self._trials.kept, self._checkpoint_of)
 
     def _checkpoint_of(self, trials: Sequence[Kept]) -> Checkpoint:
         all_trials = self._study.get_trials(deepcopy=False)
@@ -233,11 +214,11 @@ class Loop:
     @property
     def _hopeless(self) -> bool:
         """Whether the study's first trials have all failed."""
-        if self._succeeded:
+        if self._trials.succeeded:
             return False
         states = [trial.state for trial in self._study.get_trials(deepcopy=False)]
-        self._succeeded = TrialState.COMPLETE in states or TrialState.PRUNED in states
-        return not self._succeeded and states.count(TrialState.FAIL) >= min(_FAILURES_TO_STOP, self._total)
+        self._trials.succeeded = TrialState.COMPLETE in states or TrialState.PRUNED in states
+        return not self._trials.succeeded and states.count(TrialState.FAIL) >= min(_FAILURES_TO_STOP, self._total)
 
     @property
     def _is_late(self) -> bool:
@@ -245,7 +226,7 @@ class Loop:
 
     def _may_ask(self) -> bool:
         return (
-            len(self._running) < self._plan.in_hand
+            len(self._trials) < self._plan.in_hand
             and self._begun < self._total
             and not self._is_late
             and not is_stopped(self._study)
@@ -277,44 +258,17 @@ class Loop:
             trial = self._study.ask()
         except StudyFull:
             return False
-        began_before = RESOLVED in self._storage.get_trial(trial._trial_id).user_attrs
-        kept = self._keeper.inherited(trial.number) if began_before and self._keeper is not None else None
-        if kept is not None:
-            self._resume(trial, kept)
-        else:
-            self._begin(trial, again=began_before)
+        self._trials.start(trial, (lambda _: None) if self._keeper is None else self._keeper.inherited)
         return True
-
-    def _begin(self, trial: optuna.Trial, *, again: bool) -> None:
-        history = History(self._experiment.metric, curves=self._experiment.curves)
-        running = self._running[trial.number] = Running(trial, int(time.time() * 1000), history)
-        try:
-            hyperparameters = resolve(self._experiment.search_space, trial)
-            self._engine.check(hyperparameters)
-            running.patience = setting(hyperparameters, "patience")
-            self._engine.add(trial.number, hyperparameters)
-        except InputError as error:
-            self._fail(trial.number, str(error))
-            return
-        set_attributes(self._storage, trial._trial_id, {RESOLVED: jsonable(hyperparameters)})
-        with self._ledger.phase("tracking_wait"):
-            self._sink.trial_started(self._record(running, again=again))
-
-    @staticmethod
-    def _record(running: Running, *, again: bool) -> TrialRecord:
-        trial = running.trial
-        return TrialRecord(trial.number, "running", dict(trial.params), running.started, again=again)
 
     def _seat(self) -> None:
         if self._is_late:
-            self._put_back(set(self._running) - self._engine.seated)
+            self._trials.put_back(set(self._trials.numbers) - self._engine.seated)
         until: Wait = "all" if self._plan.deterministic else "none" if self._engine.seated else "first"
         with self._ledger.phase("compile_wait"):
             failures = self._engine.seat(until)
-        for number, error in failures.items():
-            log.error("trial %d: the model raises\n%s", number, "".join(traceback.format_exception(error)))
-            with self._ledger.phase("ask_tell"):
-                self._fail(number, f"the model raises {type(error).__name__}: {error}")
+        self._trials.note_placements()
+        self._trials.fail_as_raised(failures)
         if failures:
             self._refill()
 
@@ -327,66 +281,4 @@ class Loop:
         with self._ledger.phase("device_wait"):
             results = self._engine.collect()
         with self._ledger.phase("ask_tell"):
-            metric = self._experiment.metric
-            reasons = {number: reason for number, r in results.items() if (reason := divergence(r, metric))}
-            for number, result in results.items():
-                self._running[number].history.add(result.metrics, result.train_loss)
-            self._report({number: result for number, result in results.items() if number not in reasons})
-            for number, result in results.items():
-                self._decide(number, result.epoch, reasons.get(number))
-
-    def _report(self, results: dict[int, EpochResult]) -> None:
-        reports = []
-        for number, result in results.items():
-            running = self._running[number]
-            reports.append((running.trial._trial_id, result.epoch, running.history.last))
-            with self._ledger.phase("tracking_wait"):
-                self._sink.epoch(number, result.epoch, running.history.epoch(-1))
-        report_epochs(self._storage, reports)
-
-    def _decide(self, number: int, epoch: int, divergence: str | None) -> None:
-        if divergence:
-            log.warning("trial %d failed: %s", number, divergence)
-            self._fail(number, divergence)
-        elif epoch >= self._experiment.epochs or self._is_stalled(number):
-            self._end(number, TrialState.COMPLETE, value=self._running[number].history.last)
-        elif judges(self._study.pruner, epoch) and self._is_pruned(number):
-            self._end(number, TrialState.PRUNED, reason=f"pruned after epoch {epoch}")
-
-    def _is_stalled(self, number: int) -> bool:
-        running = self._running[number]
-        return running.history.is_stalled(running.patience, self._study.direction)
-
-    def _is_pruned(self, number: int) -> bool:
-        """Ask the pruner about the trial as the database holds it: reports go there without passing Optuna's trial."""
-        frozen = self._storage.get_trial(self._running[number].trial._trial_id)
-        return self._study.pruner.prune(self._study, frozen)
-
-    def _fail(self, number: int, reason: str) -> None:
-        self.last_reason = reason
-        self._end(number, TrialState.FAIL, reason=reason)
-
-    def _end(self, number: int, state: TrialState, value: float | None = None, reason: str | None = None) -> None:
-        running = self._running.pop(number)
-        history = running.history
-        attributes: dict[str, Any] = {HISTORY: {"folds": history.folds, "means": history.means}}
-        attributes |= {} if reason is None else {REASON: reason}
-        placement = self._engine.placement_of(number)
-        attributes |= {} if placement is None else {PLACEMENT: placement}
-        self._engine.remove(number)
-        set_attributes(self._storage, running.trial._trial_id, attributes)
-        frozen = self._study.tell(running.trial, value, state)
-        self._succeeded |= state in {TrialState.COMPLETE, TrialState.PRUNED}
-        with self._ledger.phase("tracking_wait"):
-            self._sink.trial_ended(trial_record(frozen, self._experiment.metric, self._experiment.curves))
-
-    def _put_back(self, numbers: Collection[int]) -> None:
-        with suppress(LeaseLost):  # then others have done it
-            self._storage.requeue([self._running[number].trial._trial_id for number in numbers])
-        for number in numbers:
-            self._drop(number)
-
-    def _drop(self, number: int) -> None:
-        del self._running[number]
-        self._sink.trial_requeued(number)
-        self._engine.remove(number)
+            self._trials.measure(results)

@@ -69,14 +69,21 @@ def resumed(study: optuna.Study, experiment: Experiment, engine: Engine, trial: 
     """A trial that runs again as it was kept."""
     hyperparameters = resolve(experiment.search_space, trial)
     history, rungs = History(experiment.metric, kept.folds, kept.means, experiment.curves), kept.rungs
-    try:
-        engine.add(kept.number, hyperparameters, kept.snapshot)
-    except DoesNotFit as error:
-        log.warning("trial %d starts over, what was kept of it does not fit: %s", kept.number, error)
-        engine.add(kept.number, hyperparameters)
+    if not take_on(engine, kept.number, hyperparameters, kept.snapshot):
         history, rungs = History(experiment.metric, curves=experiment.curves), {}
     _report_again(study, trial, history, rungs)
     return Running(trial, kept.started, history, setting(hyperparameters, "patience"))
+
+
+def take_on(engine: Engine, number: int, hyperparameters: Mapping[str, Any], snapshot: Snapshot | None) -> bool:
+    """Give a trial to the engine, as it was where that fits; whether it does."""
+    try:
+        engine.add(number, hyperparameters, snapshot)
+    except DoesNotFit as error:
+        log.warning("trial %d starts over, what was kept of it does not fit: %s", number, error)
+        engine.add(number, hyperparameters)
+        return False
+    return True
 
 
 def _report_again(study: optuna.Study, trial: optuna.Trial, history: History, rungs: Mapping[str, Any]) -> None:

@@ -26,7 +26,7 @@ from tuner.study.record import BEST, COST, COST_TOTAL, MOST_CLASSES, StudyMemory
 from tuner.study.result import StudyResult, added, best_known, best_trial, result_of
 from tuner.study.running import hyperparameters_of, roll_back
 from tuner.study.shown import confusion_of, finished_trials, last_metrics, study_record
-from tuner.study.storage import LeaseLost, Storage
+from tuner.study.storage import LeaseLost, Occupied, Storage
 from tuner.study.stored import epochs_of, known
 from tuner.tracking import Company, CompositeSink, Sink, open_sink
 
@@ -36,7 +36,7 @@ _FLUSH_SECONDS = 60  # for a tracking server that hangs; what it misses is writt
 
 
 class StudyFailed(RuntimeError):
-    """A study whose first trials all failed. The message says why."""
+    """A study whose first trials all failed, or that another worker has taken over. The message says why."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -105,6 +105,9 @@ class Session:
                 sink.training_ended()
             except KeyboardInterrupt:
                 outcome = "interrupted"
+            except Occupied:
+                why = "while this worker was silent, another took the study over, and it must be alone"
+                raise StudyFailed(why) from None
             finally:
                 outcome = self._end(sink, tracking, outcome, interrupted)
         result = result_of(self._study, self._memory)

@@ -15,7 +15,19 @@ from pydantic import Field, Strict, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from tuner.errors import InputError
-from tuner.study.record import BEST, COST, COST_TOTAL, HISTORY, REASON, STUDY, History, StudyMemory, state_name
+from tuner.lanes.snapshots import Snapshot
+from tuner.study.record import (
+    BEST,
+    COST,
+    COST_TOTAL,
+    HISTORY,
+    PLACEMENT,
+    REASON,
+    STUDY,
+    History,
+    StudyMemory,
+    state_name,
+)
 from tuner.study.storage import RESOLVED
 from tuner.tracking import TrialRecord
 
@@ -26,6 +38,7 @@ log = logging.getLogger("tuner")
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Number = Annotated[float, Strict()]  # no text that reads as one
+Positive = Annotated[int, Strict(), Field(gt=0)]
 
 
 class Best(TypedDict):
@@ -68,6 +81,15 @@ class Cost(TypedDict):
     background: NotRequired[dict[str, Finite]]
 
 
+class Placement(TypedDict):
+    """The program that trains a trial: caps by path, trials of a chunk, lanes of a vmap, devices."""
+
+    caps: dict[str, Positive]
+    chunk: Positive
+    lanes_together: Positive
+    devices: Positive
+
+
 class Measured(TypedDict):
     """What a trial measured: the objective by epoch and fold, and the means of the other metrics by epoch."""
 
@@ -80,6 +102,7 @@ _KINDS: dict[str, TypeAdapter[Any]] = {
     COST: TypeAdapter(Cost),
     COST_TOTAL: TypeAdapter(Cost),
     HISTORY: TypeAdapter(Measured),
+    PLACEMENT: TypeAdapter(Placement),
     RESOLVED: TypeAdapter(dict[str, Any]),
     REASON: TypeAdapter(Annotated[str, Strict()]),
 }
@@ -137,7 +160,7 @@ def measured(trial: FrozenTrial) -> Measured | None:
         return None
     problem = _inconsistent(found, complete=trial.state == TrialState.COMPLETE)
     if problem:
-        _warn(trial.number, HISTORY, problem)
+        _warn(trial._trial_id, trial.number, HISTORY, problem)
         return None
     return found
 
@@ -185,6 +208,12 @@ def reason_of(trial: FrozenTrial) -> str | None:
     return reason
 
 
+def placed_before(trial: FrozenTrial) -> Snapshot | None:
+    """A trial at its beginning, in the program that trained it; None where none did, or that is damaged."""
+    found: Placement | None = _of_trial(trial, PLACEMENT)
+    return found and Snapshot(found["caps"], found["chunk"], found["lanes_together"], found["devices"])
+
+
 def _of_trial(trial: FrozenTrial, name: str) -> Any:
     stored = trial.user_attrs.get(name)
     if stored is None:
@@ -192,13 +221,14 @@ def _of_trial(trial: FrozenTrial, name: str) -> Any:
     try:
         return _KINDS[name].validate_python(stored)
     except ValidationError as error:
-        _warn(trial.number, name, _first(error))
+        _warn(trial._trial_id, trial.number, name, _first(error))
         return None
 
 
 @cache
-def _warn(number: int, name: str, problem: str) -> None:
+def _warn(trial_id: int, number: int, name: str, problem: str) -> None:
     """Say it once: a trial is looked at many times."""
+    del trial_id  # tells the trials of two studies apart
     log.warning("the attribute %s of trial %d is damaged and left out: %s", name, number, problem)
 
 

@@ -144,6 +144,24 @@ def test_without_deterministic_a_trial_keeps_its_program_and_its_values(tmp_path
         assert study.trials[number].intermediate_values == whole.trials[number].intermediate_values
 
 
+def test_a_trial_that_starts_over_is_trained_by_the_program_that_it_had(tmp_path, caplog):
+    experiment, more = iris_experiment(epochs=12), {"deterministic": False, "trials": 4, "checkpoint_every": 0}
+    chosen = options(f"sqlite:///{tmp_path}/tuner.db", **more)
+    with pytest.raises(Interrupted):
+        run_study(experiment, None, [], None, chosen, progress=StopsAfter(4 * 5))
+    study = optuna.load_study(study_name="iris", storage=chosen.storage)
+    began = [trial.user_attrs["tuner:placement"] for trial in study.trials]
+    others = [placement | {"caps": {"hidden.0": 16}, "lanes_together": 1} for placement in began]
+    others[3] |= {"caps": {"hidden.0": 1}}
+    for trial, placement in zip(study.trials, others, strict=True):
+        study._storage.set_trial_user_attr(trial._trial_id, "tuner:placement", placement)
+    ended = run_study(experiment, None, [], None, chosen).study
+    found = [trial.user_attrs["tuner:placement"] for trial in ended.trials]
+    assert found[:3] == others[:3] != began[:3]
+    assert found[3] == began[3]  # a cap of 1 fits no trial
+    assert "trial 3 starts over" in caplog.text
+
+
 def test_what_a_stopped_study_had_trained_is_not_trained_again(tmp_path, trained):
     experiment = iris_experiment(epochs=30)
     chosen = options(f"sqlite:///{tmp_path}/tuner.db", trials=4, deterministic=False)

@@ -143,6 +143,22 @@ def test_a_worker_that_was_taken_for_dead_goes_on_as_another(worker, url):
     assert in_database(url)[0].value == 1.0
 
 
+def test_what_a_worker_had_ended_and_could_not_write_waits_for_it_too(worker, url):
+    (one, study), (other, _) = worker(), worker()
+    trial = reported(study)
+    silent(one)
+    present(other)
+    other.membership.look()
+    study.tell(trial, 1.0)
+    with pytest.raises(LeaseLost):
+        one.flush()
+    one.enter_again()
+    assert [t.state for t in study.get_trials()] == [TrialState.WAITING]
+    assert study.ask().number == 0
+    one.flush()
+    assert in_database(url)[0].values is None
+
+
 def test_after_an_outage_everybody_has_the_time_to_say_that_it_is_alive(worker):
     (one, study), (other, _) = worker(), worker()
     present(one)

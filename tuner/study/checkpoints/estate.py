@@ -18,7 +18,7 @@ class Estate:
 
     def __init__(self, folder: Path, experiment: str, alive: Callable[[], Collection[str]]) -> None:
         self._folder, self._experiment, self._alive = folder, experiment, alive
-        self._read: dict[Path, Checkpoint | None] = {}
+        self._read: dict[Path, dict[int, Kept]] = {}  # what was not asked for yet
 
     def adopt(self, name: str) -> Checkpoint | None:
         """Make the latest folder that was left one's own, and its newest checkpoint.
@@ -38,20 +38,26 @@ class Estate:
 
     def kept(self, number: int) -> Kept | None:
         """A trial as a worker that is gone has kept it last."""
-        found = [kept for folder in self._left() if (kept := self._kept_in(folder, number)) is not None]
+        left = self._left()
+        self._read = {
+            folder: self._read[folder] if folder in self._read else self._trials_in(folder) for folder in left
+        }
+        found = [trials.pop(number) for trials in self._read.values() if number in trials]
         return max(found, key=lambda kept: kept.snapshot.epoch, default=None)
+
+    def forget(self) -> None:
+        """Look again for what was asked for before."""
+        self._read.clear()
 
     def fits(self, checkpoint: Checkpoint) -> bool:
         """Whether a checkpoint is of this experiment and seed."""
         return checkpoint.experiment == self._experiment
 
-    def _kept_in(self, folder: Path, number: int) -> Kept | None:
-        if folder not in self._read:
-            self._read[folder] = newest_in(folder)
-        checkpoint = self._read[folder]
-        if checkpoint is None or not self.fits(checkpoint):
-            return None
-        return next((kept for kept in checkpoint.trials if kept.number == number), None)
+    def _trials_in(self, folder: Path) -> dict[int, Kept]:
+        checkpoint = newest_in(folder)
+        return (
+            {} if checkpoint is None or not self.fits(checkpoint) else {kept.number: kept for kept in checkpoint.trials}
+        )
 
     def _left(self) -> list[Path]:
         """The folders of workers that are gone, the latest first."""

@@ -60,6 +60,11 @@ class CheckpointFiles:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="tuner-checkpoint")
         self._writing: Future[None] | None = None
 
+    def rename(self, worker: str) -> None:
+        """Write into the folder of another worker from now on: what is in the old one is for whoever takes it."""
+        self.wait()
+        self.folder = self.folder.with_name(worker)
+
     @property
     def is_writing(self) -> bool:
         """Whether one is being written."""

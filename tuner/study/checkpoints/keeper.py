@@ -44,6 +44,12 @@ class Keeper:
         """A trial as a worker that is gone has kept it; None where none has."""
         return self._estate.kept(number)
 
+    def rename(self, name: str) -> None:
+        """Keep what runs under another name, of a worker that has nothing yet: others may take what it had kept."""
+        self._files.rename(name)
+        self._estate.forget()
+        self._wanted, self._kept = [], {}
+
     def first(self, checkpoint: Checkpoint) -> None:
         """Write one of a study that begins: whatever happens until the next is done once more."""
         if self._interval < math.inf:

@@ -29,7 +29,7 @@ class Batch:
 
     def has(self, trial_id: int) -> bool:
         """Whether it holds anything of a trial."""
-        return trial_id in self._trials()
+        return trial_id in self.trials
 
     def followed_by(self, later: "Batch") -> "Batch":
         """Both in one: where both say something, the later holds."""
@@ -37,11 +37,13 @@ class Batch:
 
     def described(self) -> str:
         """How much of which trials, for a message."""
-        trials = sorted(self._trials())
+        trials = sorted(self.trials)
         shown = ", ".join(map(str, trials[:10])) + (", ..." if len(trials) > 10 else "")
         return f"{len(self)} changes of the trials with the ids {shown}"
 
-    def _trials(self) -> set[int]:
+    @property
+    def trials(self) -> set[int]:
+        """The ids of the trials that it holds anything of."""
         return {key if isinstance(key, int) else key[0] for part in self._parts() for key in part}
 
     def _parts(self) -> list[dict[Any, Any]]:

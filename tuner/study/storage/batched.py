@@ -110,10 +110,9 @@ class Storage(Reading):
     def enter_again(self) -> None:
         """Become another worker, after others took this one for dead: nothing runs here any more."""
         with self._lock:
-            self._writer.forget()
+            unwritten = self._writer.forget()
             self.membership.enter_again()
-            for mirror in self._mirrors.values():
-                self._read_again(mirror.unfinished)
+            self._read_again(unwritten.union(*(mirror.unfinished for mirror in self._mirrors.values())))
 
     def leave(self) -> None:
         """Be no worker any more, once everything is written; what this one still runs goes back to waiting.

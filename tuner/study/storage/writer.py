@@ -81,11 +81,13 @@ class Writer:
                 "Make it writable again and resume the study: these trials then start over"
             ) from self._error
 
-    def forget(self) -> None:
-        """Drop what is queued, and the error of a write that failed."""
+    def forget(self) -> set[int]:
+        """Drop what is queued, and the error of a write that failed: the ids of the trials that it belonged to."""
         with self._changed:
-            self._pending, self._error = Batch(), None
+            self._changed.wait_for(lambda: not self._taken)
+            dropped, self._pending, self._error = self._pending.trials, Batch(), None
             self._written = self._takes
+            return dropped
 
     def holds(self, trial_id: int) -> bool:
         """Whether changes of a trial wait to be written."""
