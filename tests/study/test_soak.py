@@ -1,31 +1,11 @@
-"""A long study stays as fast and as small as it was: the benchmark of it, in short."""
+"""The soak in short: everything is taken away once, and nothing is lost."""
 
-import pytest
-
-from benchmarks import soak
+from benchmarks.soak import soak
 
 
-@pytest.mark.parametrize("sampler", ["random", "tpe"])
-def test_a_study_is_sampled_while_it_runs(tmp_path, sampler):
-    run = soak.soak(40, sampler, tmp_path, every=10) | {"seconds": 1.0}
-    samples = run["samples"]
-    assert [sample["trials"] for sample in samples] == [10, 20, 30, 40]
-    assert 0 < samples[0]["sampling"] < samples[-1]["sampling"] <= run["cost"]["sampling"]
-    assert soak.rise(samples, "mib") < 1.5
-    assert f"40 trials by {sampler}" in soak.table(run)
-
-
-def test_what_is_compared():
-    samples = [{"trials": 100 * i, "seconds": i**2, "mib": 100 + i} for i in range(1, 21)]
-    assert soak.window(samples) == 200
-    assert soak.growth(samples, "seconds") == (20**2 - 18**2) / (4**2 - 2**2)
-    assert soak.rise(samples, "mib") == 120 / 102
-    assert soak.window(samples[:3]) == 100
-
-
-@pytest.mark.slow
-def test_three_hundred_trials_take_no_more_memory_than_one_hundred():
-    samples = soak.measure(300, "random")["samples"]
-    assert soak.rise(samples, "mib") < 1.2
-    assert max(sample["arrays"] for sample in samples) < 1.2 * samples[0]["arrays"]
-    assert soak.growth(samples, "seconds") < 1.5
+def test_a_study_that_everything_was_taken_from_is_whole_in_the_end(tmp_path):
+    outcome = soak(seconds=0, workers=2, seed=3, folder=tmp_path)
+    assert outcome.is_good, outcome
+    assert min(outcome.kills, outcome.pauses, outcome.database_outages, outcome.tracker_outages) >= 1, outcome
+    assert outcome.trials >= 10
+    assert outcome.takeovers >= 1
