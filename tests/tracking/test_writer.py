@@ -175,7 +175,7 @@ def test_when_mlflow_comes_back_the_study_and_whole_trials_are_written(store, sp
     assert store.history(store.trials()[1], "accuracy") == [(1, 0.5), (2, 0.75)]
 
 
-def test_an_unreachable_server_blocks_nobody_and_is_said():
+def test_an_unreachable_server_blocks_nobody_and_is_said(caplog):
     sink = MlflowSink(NOWHERE, flush_seconds=0.0)
     began = time.monotonic()
     sink.study_started(study())
@@ -186,6 +186,7 @@ def test_an_unreachable_server_blocks_nobody_and_is_said():
     assert time.monotonic() - began < 15
     assert "MLflow at http://127.0.0.1:1 could not be written" in sink.problem
     assert "secret" not in sink.problem
+    assert "Retrying" not in caplog.text
     assert sink.run_id(None) is None
     assert sink.run_id(0) is None
     assert sink.seconds > 0

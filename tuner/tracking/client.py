@@ -27,9 +27,10 @@ def connect(tracking_uri: str) -> Any:
     warnings.filterwarnings("ignore", message="The ``noload`` loader strategy", category=DeprecationWarning)
     from mlflow import MlflowClient
 
-    for name in ("mlflow", "alembic"):
+    quiet = {"mlflow": logging.WARNING, "alembic": logging.WARNING, "urllib3.connectionpool": logging.ERROR}
+    for name, level in quiet.items():  # urllib3 warns of each try; that a server is away is said once, in the end
         logger = logging.getLogger(name)
-        logger.setLevel(max(logger.level, logging.WARNING))
+        logger.setLevel(max(logger.level, level))
     file = sqlite_path(tracking_uri)
     if file is not None and not file.exists():
         _make_store(file, MlflowClient)
