@@ -18,6 +18,7 @@ Exits with 1 where anything was lost, twice or a surprise. Needs pixeltable-pgse
 import argparse
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -92,10 +93,12 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        outcome = soak(60 * arguments.minutes, arguments.workers, arguments.seed, Path(folder))
+    folder = Path(tempfile.mkdtemp(prefix="tuner-soak-"))
+    outcome = soak(60 * arguments.minutes, arguments.workers, arguments.seed, folder)
     print("\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in asdict(outcome).items()))
-    sys.exit(0 if outcome.is_good else 1)
+    if not outcome.is_good:
+        sys.exit(f"the workers' logs are in {folder}")
+    shutil.rmtree(folder)
 
 
 def soak(seconds: float, workers: int, seed: int, folder: Path) -> Outcome:
