@@ -30,6 +30,14 @@ def iris_experiment(**fields):
     return Experiment(**{**defaults, **fields})
 
 
+def facts(study):
+    """All that a trial is, but for when and where it ran."""
+    return [
+        (t.number, t.state, t.params, t.values, t.intermediate_values, t.user_attrs.get("tuner:history"))
+        for t in study.get_trials()
+    ]
+
+
 @pytest.fixture
 def storage(tmp_path):
     return f"sqlite:///{tmp_path}/tuner.db"
