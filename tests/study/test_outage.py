@@ -3,6 +3,7 @@
 import threading
 import time
 
+import optuna
 import pytest
 
 import tuner
@@ -10,7 +11,7 @@ from benchmarks.servers import Postgres
 from tests.study.conftest import iris_experiment
 from tuner.study import DatabaseGone, Options
 from tuner.study.run import run_study
-from tuner.study.storage import writer
+from tuner.study.storage import open_storage, writer
 from tuner.tracking import MemorySink
 
 TRIALS = 10
@@ -79,3 +80,16 @@ def test_one_that_stays_away_ends_the_study_cleanly_and_it_goes_on_later(server,
     server.start()
     found = run_study(experiment, None, [], "s", options(server, lease=3))
     assert facts(found.study) == whole(experiment)
+
+
+def test_what_concerns_the_study_as_a_whole_waits_for_the_server_too(server):
+    storage = open_storage(server.url)
+    study = optuna.create_study(study_name="s", storage=storage)
+    for call in (lambda: study.set_user_attr("a", 1), lambda: study.user_attrs, storage.names):
+        server.stop()
+        starter = threading.Timer(1, server.start)
+        starter.start()
+        call()
+        starter.join()
+    assert study.user_attrs == {"a": 1}
+    storage.close()

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import shutil
+import textwrap
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +21,7 @@ from tuner.study.storage import sqlite_file
 _BESIDE = ".checkpoints"  # what is added to the name of an SQLite file
 KEPT = 2  # the newest, and the one before in case that is damaged
 CHECKSUMS = "checksums.json"
+_MOST_SAID = 200  # characters
 
 log = logging.getLogger("tuner")
 
@@ -113,8 +115,14 @@ def newest_in(folder: Path) -> Checkpoint | None:
         try:
             return _read(path)
         except Exception as error:  # noqa: BLE001  whatever a damaged file makes Orbax raise
-            log.warning("the checkpoint %s cannot be used: %s", path, error)
+            log.warning("the checkpoint %s cannot be used: %s", path, _shortly(error))
     return None
+
+
+def _shortly(error: Exception) -> str:
+    """What Orbax says goes on for pages."""
+    said = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return textwrap.shorten(said, _MOST_SAID)
 
 
 def clear_study(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What concerns a study as a whole: Optuna's own storage does it, at once."""
+"""What concerns a study as a whole: Optuna's own storage does it, at once, and again where the connection is lost."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,8 @@ from optuna.study._frozen import FrozenStudy
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
+
+from tuner.study.storage.writer import patiently
 
 
 class Studies(BaseStorage):
@@ -30,61 +32,68 @@ class Studies(BaseStorage):
 
     def create_study_with(self, study_name: str, direction: StudyDirection, attributes: Mapping[str, Any]) -> bool:
         """Create a study with its user attributes at once; False says that it was there."""
-        study = models.StudyModel(
-            study_name=study_name,
-            directions=[models.StudyDirectionModel(direction=direction, objective=0)],
-            user_attributes=[
-                models.StudyUserAttributeModel(key=key, value_json=json.dumps(value))
-                for key, value in attributes.items()
-            ],
-        )
-        try:
-            with Session(self._backend.engine) as session, session.begin():
-                session.add(study)
-        except IntegrityError:
-            return False
-        return True
+
+        def create() -> bool:
+            study = models.StudyModel(
+                study_name=study_name,
+                directions=[models.StudyDirectionModel(direction=direction, objective=0)],
+                user_attributes=[
+                    models.StudyUserAttributeModel(key=key, value_json=json.dumps(value))
+                    for key, value in attributes.items()
+                ],
+            )
+            try:
+                with Session(self._backend.engine) as session, session.begin():
+                    session.add(study)
+            except IntegrityError:
+                return False
+            return True
+
+        return patiently(create)
 
     def delete_study(self, study_id: int) -> None:
         """Optuna's."""
         self._directions.pop(study_id, None)
-        self._backend.delete_study(study_id)
+        patiently(lambda: self._backend.delete_study(study_id))
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
         """Optuna's."""
-        self._backend.set_study_user_attr(study_id, key, value)
+        patiently(lambda: self._backend.set_study_user_attr(study_id, key, value))
 
     def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
         """Optuna's."""
-        self._backend.set_study_system_attr(study_id, key, value)
+        patiently(lambda: self._backend.set_study_system_attr(study_id, key, value))
 
     def get_study_id_from_name(self, study_name: str) -> int:
         """Optuna's."""
-        return self._backend.get_study_id_from_name(study_name)
+        return patiently(lambda: self._backend.get_study_id_from_name(study_name))
 
     def get_study_name_from_id(self, study_id: int) -> str:
         """Optuna's."""
-        return self._backend.get_study_name_from_id(study_id)
+        return patiently(lambda: self._backend.get_study_name_from_id(study_id))
 
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
         """Optuna's; they never change."""
         if study_id not in self._directions:
-            self._directions[study_id] = self._backend.get_study_directions(study_id)
+            self._directions[study_id] = patiently(lambda: self._backend.get_study_directions(study_id))
         return self._directions[study_id]
 
     def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
         """Optuna's."""
-        return self._backend.get_study_user_attrs(study_id)
+        return patiently(lambda: self._backend.get_study_user_attrs(study_id))
 
     def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
         """Optuna's."""
-        return self._backend.get_study_system_attrs(study_id)
+        return patiently(lambda: self._backend.get_study_system_attrs(study_id))
 
     def names(self) -> list[str]:
         """The names of all studies, in order, whatever else is stored of them."""
-        with Session(self._backend.engine) as session:
-            return sorted(session.scalars(select(models.StudyModel.study_name)))
+        return patiently(self._names)
 
     def get_all_studies(self) -> list[FrozenStudy]:
         """Optuna's."""
-        return self._backend.get_all_studies()
+        return patiently(self._backend.get_all_studies)
+
+    def _names(self) -> list[str]:
+        with Session(self._backend.engine) as session:
+            return sorted(session.scalars(select(models.StudyModel.study_name)))

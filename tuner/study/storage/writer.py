@@ -182,8 +182,11 @@ def patiently(call: Callable[[], Result]) -> Result:
     while True:
         try:
             return call()
-        except sqlalchemy.exc.DBAPIError as error:
-            if not _may_pass(error) or time.monotonic() + pause > deadline:
+        except (sqlalchemy.exc.DBAPIError, StorageInternalError) as error:
+            refused = error.__cause__ if isinstance(error, StorageInternalError) else error  # Optuna wraps some
+            if not isinstance(refused, sqlalchemy.exc.DBAPIError):
+                raise
+            if not _may_pass(refused) or time.monotonic() + pause > deadline:
                 raise StorageInternalError(f"the database cannot be used: {cause_of(error)}") from error
             log.debug("the database is called again: %s", cause_of(error))
         time.sleep(pause)
