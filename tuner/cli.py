@@ -228,6 +228,38 @@ def ui(tracking_uri: str, host: str, port: int) -> None:
     sys.exit(serve_ui(tracking_uri, port, host))
 
 
+@app.command()
+@storage_option
+@tracking_option
+@json_option
+def doctor(storage: str, tracking_uri: str, *, as_json: bool) -> str:
+    """Say what there is on this machine, and whether what tuner needs works: 1 is the exit code where it does not."""
+    from tuner.report import doctor as report
+
+    _quieten()
+    findings = report.examine(storage, tracking_uri)
+    said = _json(report.as_json(findings)) if as_json else report.as_text(findings)
+    if any(finding.works is False for finding in findings):
+        raise NotWell(said)
+    return said
+
+
+@app.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> str:
+    """Print the completion of SHELL for tuner: eval "$(tuner completion bash)" switches it on."""
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise InputError("there is no completion for this shell", shell, "Name bash, zsh or fish.")
+    return kind(app, {}, "tuner", "_TUNER_COMPLETE").source()
+
+
+class NotWell(Exception):
+    """Something that tuner needs does not work; the message is what was found."""
+
+
 def command() -> None:
     """Run the command line and end the process at once: all is written, and tearing JAX down takes another second."""
     try:
@@ -258,6 +290,9 @@ def _exit_code(words: list[str], *, as_json: bool) -> int:
     except (InputError, click.UsageError) as error:
         _refuse(error, words, as_json=as_json)
         return 2
+    except NotWell as found:
+        click.echo(str(found))
+        return 1
     except Exception as error:  # noqa: BLE001  whatever fails while running is exit code 1, said once
         _fail(error, as_json=as_json)
         return 1
