@@ -358,9 +358,9 @@ def _quieten() -> None:
 
 
 def _progress(total: int) -> Any:
-    from tuner.report.progress import ProgressSink
+    from tuner.report.progress import progress_of
 
-    return ProgressSink(total)
+    return progress_of(total)
 
 
 def _say(sentence: str) -> None:

@@ -86,7 +86,7 @@ class Loop:
         interrupted: Callable[[], bool],
         keeper: Keeper | None,
     ) -> None:
-        self._study, self._experiment, self._engine = study, experiment, engine
+        self._study, self._experiment, self._engine, self._sink = study, experiment, engine, sink
         self._storage = cast("Storage", study._storage)
         self._plan, self._ledger, self._interrupted, self._keeper = plan, ledger, interrupted, keeper
         self._trials = Trials(study, experiment, engine, sink, ledger, deterministic=plan.deterministic)
@@ -282,3 +282,4 @@ class Loop:
             results = self._engine.collect()
         with self._ledger.phase("ask_tell"):
             self._trials.measure(results)
+        self._sink.study_counted(self._storage.ended(self._study._study_id))

@@ -20,6 +20,7 @@ def study_record(study: optuna.Study, memory: StudyMemory, storage_url: str) -> 
             "tuner.file": memory.file or "",
             "tuner.storage": without_password(storage_url),
             "tuner.direction": study.direction.name.lower(),
+            "tuner.metric": memory.metric,
         },
         key=memory.key,
         parameters=memory.shown.parameters | {"parallel_trials": memory.parallel_trials, "seed": memory.seed},

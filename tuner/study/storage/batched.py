@@ -96,6 +96,12 @@ class Storage(Reading):
         with self._lock:
             return self._mirror(study_id).begun
 
+    def ended(self, study_id: int) -> int:
+        """How many of a study's trials have ended, as far as is known here."""
+        with self._lock:
+            mirror = self._mirror(study_id)
+            return len(mirror.trials) - len(mirror.unfinished)
+
     def refresh(self, study_id: int) -> None:
         """Learn what other processes did, at once."""
         with self._lock:

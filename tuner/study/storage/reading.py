@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tuner.study.storage.mirror import Mirror
 from tuner.study.storage.studies import Studies
 from tuner.study.storage.tables import Tables
+from tuner.study.storage.writer import patiently
 
 _SYNC_SECONDS = 1.0  # how old what is known of other processes' trials may be
 
@@ -69,7 +70,7 @@ class Reading(Studies):
         mirror = self._mirrors.get(study_id)
         if mirror is None:
             mirror = Mirror()
-            mirror.put_all(self._backend.get_all_trials(study_id, deepcopy=False))
+            mirror.put_all(patiently(lambda: self._backend.get_all_trials(study_id, deepcopy=False)))
             mirror.seen, mirror.synced = max(mirror.trials, default=-1), time.monotonic()
             self._mirrors[study_id] = mirror
         elif time.monotonic() - mirror.synced > _SYNC_SECONDS:
