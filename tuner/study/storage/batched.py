@@ -97,9 +97,9 @@ class Storage(Reading):
             return self._mirror(study_id).begun
 
     def ended(self, study_id: int) -> int:
-        """How many of a study's trials have ended, as far as is known here."""
+        """How many of a study's trials have ended, as far as is known here: nothing is read for it."""
         with self._lock:
-            mirror = self._mirror(study_id)
+            mirror = self._mirrors.get(study_id, Mirror())
             return len(mirror.trials) - len(mirror.unfinished)
 
     def refresh(self, study_id: int) -> None:
