@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 from tests.study.storage.conftest import contents, draw, in_database, new_study
 from tuner.study.storage import (
     RESOLVED,
+    reading,
     report_epochs,
     requeue,
     set_attributes,
@@ -181,3 +182,25 @@ def test_threads_share_a_storage(storage, url):
     storage.flush()
     assert study.trials == in_database(url)
     assert len(study.trials) == 60
+
+
+def test_counting_what_ended_reads_nothing(storage, url, monkeypatch):
+    study = new_study(storage)
+    for value in (1.0, 2.0):
+        study.tell(study.ask(), value)
+    study.ask()
+    storage.flush()
+    asked = []
+
+    def ask(*given):
+        asked.append(given[2])
+
+    monkeypatch.setattr(reading, "_SYNC_SECONDS", 0.0)
+    sqlalchemy.event.listen(storage._backend.engine, "before_cursor_execute", ask)
+    try:
+        assert storage.ended(study._study_id) == 2
+        assert asked == []
+        assert storage.begun(study._study_id) == 3
+        assert asked
+    finally:
+        sqlalchemy.event.remove(storage._backend.engine, "before_cursor_execute", ask)
