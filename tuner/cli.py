@@ -5,6 +5,7 @@ import functools
 import json
 import logging
 import os
+import shlex
 import sys
 import time
 import traceback
@@ -117,7 +118,7 @@ def run(
         fix = "Add --ray, or give this command as often, each with the same PostgreSQL as --storage."
         raise InputError("--workers goes with --ray", workers, fix)
 
-    options = Options(parallel_trials=_parallel(parallel_trials), **chosen)
+    options = Options(parallel_trials=_parallel(parallel_trials), command=_command(), **chosen)
     options.check()
     _quieten()
     progress = None if quiet else _progress(options.trials)
@@ -149,7 +150,7 @@ def resume(study: str, *, quiet: bool, as_json: bool, **chosen: Any) -> str:
     """Complete STUDY from what it remembers."""
     from tuner.study import Options, resume_study
 
-    options = Options(**chosen)
+    options = Options(command=_command(), **chosen)
     _quieten()
     progress = None if quiet else _progress(options.trials)
     result = resume_study(study, options, progress=progress, say=_say, began=_STARTED)
@@ -282,7 +283,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _exit_code(words: list[str], *, as_json: bool) -> int:
     try:
         with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():  # a user's code may print
-            answer = app.main(words, prog_name="tuner", standalone_mode=False)
+            answer = app.main(words, prog_name="tuner", standalone_mode=False, obj=words)
     except (KeyboardInterrupt, click.Abort) as interruption:
         said = interruption.__cause__ or interruption  # click wraps what Ctrl-C raised
         click.echo(str(said) or "interrupted", err=True)
@@ -311,6 +312,12 @@ def _refuse(error: InputError | click.UsageError, words: list[str], *, as_json: 
         shown = {word: _without_credentials(word) for word in words}
         message = functools.reduce(lambda text, word: text.replace(word, shown[word]), words, error.format_message())
         _complain(message, " ".join(map(shown.__getitem__, words)), f"See {command} --help.", as_json=as_json)
+
+
+def _command() -> str:
+    """What was typed, as it may be shown."""
+    words = click.get_current_context().find_root().obj or []
+    return shlex.join(["tuner", *map(_without_credentials, words)])
 
 
 def _without_credentials(word: str) -> str:

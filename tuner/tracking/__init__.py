@@ -2,7 +2,15 @@
 
 from tuner.tracking.client import experiments_in
 from tuner.tracking.mlflow_sink import MlflowSink
-from tuner.tracking.records import Company, ConfusionMatrix, StudyOutcome, StudyRecord, TrialRecord, TrialState
+from tuner.tracking.records import (
+    Company,
+    ConfusionMatrix,
+    DatasetRecord,
+    StudyOutcome,
+    StudyRecord,
+    TrialRecord,
+    TrialState,
+)
 from tuner.tracking.server import serve_ui
 from tuner.tracking.sink import CompositeSink, MemorySink, NullSink, Sink
 from tuner.tracking.uri import (
@@ -18,6 +26,7 @@ __all__ = [
     "Company",
     "CompositeSink",
     "ConfusionMatrix",
+    "DatasetRecord",
     "MemorySink",
     "MlflowSink",
     "NullSink",
