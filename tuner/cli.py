@@ -221,12 +221,13 @@ def check(experiment: str, settings: tuple[str, ...], *, as_json: bool) -> str:
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=5000, show_default=True, help="A free one is taken if it is not."
 )
-def ui(tracking_uri: str, host: str, port: int) -> None:
+@click.option("--open", "open_browser", is_flag=True, help="Send the browser there.")
+def ui(tracking_uri: str, host: str, port: int, *, open_browser: bool) -> None:
     """Browse the results in the MLflow UI."""
     from tuner.tracking import check_tracking_uri, serve_ui
 
     check_tracking_uri(tracking_uri)
-    sys.exit(serve_ui(tracking_uri, port, host))
+    sys.exit(serve_ui(tracking_uri, port, host, open_browser=open_browser))
 
 
 @app.command()
