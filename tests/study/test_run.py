@@ -44,7 +44,7 @@ def test_each_trial_keeps_where_it_was_trained(storage):
     programs = [{name: value for name, value in row.items() if name != "reason"} for row in result.cost["compiled"]]
     for trial in result.study.trials:
         placement = trial.user_attrs[PLACEMENT]
-        assert [placement.pop(name) for name in ("chunk", "lanes_together", "devices")] == [1, 3, 1]
+        assert [placement.pop(name) for name in ("chunk", "lanes_together", "devices", "device")] == [1, 3, 1, "cpu"]
         assert placement in programs
         assert placement["batch_size"] == trial.params["batch_size"]
         assert trial.params["hidden_0"] <= placement["caps"]["hidden.0"] <= 16

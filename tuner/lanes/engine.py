@@ -16,6 +16,7 @@ from tuner.lanes.compaction import Compaction
 from tuner.lanes.draws import Drawn, draw, lane_words, order_words
 from tuner.lanes.flights import THREADS, WORKERS, Flights
 from tuner.lanes.homes import Home, Homes
+from tuner.lanes.machine import device_kind
 from tuner.lanes.memory import OutOfMemoryError, is_out_of_memory
 from tuner.lanes.placement import Asked
 from tuner.lanes.population import Advanced, Population
@@ -245,7 +246,7 @@ class Engine:
         if trial in self._seated:
             home, layout = self._seated[trial].home, self._seated[trial].population.program.layout
             shape = {"chunk": layout.trials, "lanes_together": layout.together, "devices": layout.devices}
-            return home.placement | shape
+            return home.placement | shape | {"device": device_kind()}
         placed = self._waiting.placed.get(trial)
         return None if placed is None else placed.home.placement
 

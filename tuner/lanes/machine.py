@@ -9,13 +9,18 @@ import jax
 import jax.numpy as jnp
 
 
+def device_kind() -> str:
+    """What the devices are."""
+    return str(jax.local_devices()[0].device_kind)
+
+
 def this_machine() -> dict[str, Any]:
     """Libraries, device and cores, as plain data."""
     return {
         "jax": version("jax"),
         "jaxlib": version("jaxlib"),
         "platform": jax.default_backend(),
-        "device": jax.local_devices()[0].device_kind,
+        "device": device_kind(),
         "devices": jax.local_device_count(),
         "cores": os.cpu_count(),
     }

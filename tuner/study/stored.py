@@ -15,6 +15,7 @@ from pydantic import Field, Strict, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from tuner.errors import InputError
+from tuner.lanes.machine import device_kind
 from tuner.lanes.snapshots import Snapshot
 from tuner.study.record import (
     BEST,
@@ -82,12 +83,13 @@ class Cost(TypedDict):
 
 
 class Placement(TypedDict):
-    """The program that trains a trial: caps by path, trials of a chunk, lanes of a vmap, devices."""
+    """The program that trains a trial: caps by path, trials of a chunk, lanes of a vmap, devices and their kind."""
 
     caps: dict[str, Positive]
     chunk: Positive
     lanes_together: Positive
     devices: Positive
+    device: str
 
 
 class Measured(TypedDict):
@@ -209,9 +211,11 @@ def reason_of(trial: FrozenTrial) -> str | None:
 
 
 def placed_before(trial: FrozenTrial) -> Snapshot | None:
-    """A trial at its beginning, in the program that trained it; None where none did, or that is damaged."""
+    """A trial at its beginning, in the program that trained it; None where that is not known, or no such device."""
     found: Placement | None = _of_trial(trial, PLACEMENT)
-    return found and Snapshot(found["caps"], found["chunk"], found["lanes_together"], found["devices"])
+    if found is None or found["device"] != device_kind():
+        return None
+    return Snapshot(found["caps"], found["chunk"], found["lanes_together"], found["devices"])
 
 
 def _of_trial(trial: FrozenTrial, name: str) -> Any:

@@ -141,12 +141,14 @@ def test_a_trial_that_starts_over_is_trained_by_the_program_that_it_had(tmp_path
     study = optuna.load_study(study_name="iris", storage=chosen.storage)
     began = [trial.user_attrs["tuner:placement"] for trial in study.trials]
     others = [placement | {"caps": {"hidden.0": 16}, "lanes_together": 1} for placement in began]
+    others[2] = began[2] | {"lanes_together": 1, "device": "another"}
     others[3] |= {"caps": {"hidden.0": 1}}
     for trial, placement in zip(study.trials, others, strict=True):
         study._storage.set_trial_user_attr(trial._trial_id, "tuner:placement", placement)
     ended = run_study(experiment, None, [], None, chosen).study
     found = [trial.user_attrs["tuner:placement"] for trial in ended.trials]
-    assert found[:3] == others[:3] != began[:3]
+    assert found[:2] == others[:2] != began[:2]
+    assert found[2] == began[2]  # what another kind of device was given is no measure
     assert found[3] == began[3]  # a cap of 1 fits no trial
     assert "trial 3 starts over" in caplog.text
 
