@@ -5,11 +5,12 @@ import json
 import os
 import signal
 import time
-from pathlib import Path
 
 import psutil
 import pytest
 from optuna.trial import TrialState
+
+from tests.helpers import command_lines, listening
 
 SECRET = "hunter2hunter2"
 
@@ -29,26 +30,12 @@ def workers_of(driver):
     return []
 
 
-def listening(driver):
-    """Where the driver and Ray's processes listen."""
-    process = psutil.Process(driver.pid)
-    for each in [process, *process.children(recursive=True)]:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            yield from (found.laddr.ip for found in each.net_connections("inet") if found.status == psutil.CONN_LISTEN)
-
-
-def command_lines():
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            yield file.read_bytes()
-
-
 def test_a_worker_runs_the_study_and_no_password_is_seen(command, ray_folder):
     command.env["TUNER_STORAGE"] = command.storage.replace("postgres:@", f"postgres:{SECRET}@")
     assert SECRET in command.env["TUNER_STORAGE"]
     driver = command.start(trials=4)
     await_(command.trials)
-    assert set(listening(driver)) <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+    assert {address for address, _ in listening(driver)} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
     assert not [line for line in command_lines() if SECRET.encode() in line]
     out, _ = driver.communicate(timeout=120)
     assert driver.returncode == 0, command.said

