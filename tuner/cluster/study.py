@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.engine import make_url
 
-from tuner.cluster.connection import Machine, connected
+from tuner.cluster.connection import LOCAL, Machine, connected
 from tuner.cluster.shares import default_workers, environment_of, share_of
 from tuner.cluster.view import View
 from tuner.errors import InputError
@@ -62,6 +62,8 @@ def run_on_ray(
     experiment = override(loaded, settings)
     name = study_name(name, experiment)
     view = View(name, experiment, options.storage, progress or NullSink())
+    if address == LOCAL:
+        say("Ray starts on this machine, and listens to it alone")
     with contextlib.redirect_stdout(sys.stderr), connected(address) as machines:  # Ray prints what workers print
         _check_tracking(options, machines)
         from tuner.cluster.crew import Crew
