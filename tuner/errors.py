@@ -30,7 +30,7 @@ def check_name(whose: str, name: object) -> None:
     """
     fix = 'Give "digits-mlp", say.'
     if not isinstance(name, str) or not name.strip():
-        raise InputError(f"{whose} needs a name", name, fix)
+        raise InputError(f"{whose} needs a name", ascii(name), fix)
     if not name.isprintable():
         raise InputError(f"the name of {whose} has characters that do not show", ascii(name), fix)
     if len(name) > _LONGEST_NAME:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pickle
+import re
 import signal
 import sqlite3
 import subprocess
@@ -21,9 +22,9 @@ from tests.cluster.conftest import EXPERIMENT
 from tests.fuzz.test_fuzz import outcome
 from tests.helpers import Evil, command_lines, listening
 from tests.study.conftest import PASSWORD, iris_experiment
-from tests.tracking.conftest import empty_store, uri  # noqa: F401  fixtures
 from tests.tracking.helpers import until
 from tuner import InputError
+from tuner.study import Options
 from tuner.study.record import STUDY, StudyMemory
 from tuner.study.stored import save_memory
 from tuner.tracking.client import connect
@@ -163,24 +164,24 @@ def test_nothing_that_the_database_holds_is_unpickled(storage, tmp_path, unpickl
     assert not (tmp_path / "made").exists()
 
 
-NAMES = ["../../x", "/tmp/x/y", "a/../../b", "..", "~/x", "%2e%2e/x"]
+NAMES = ["../../x", "/tmp/x/y", "a/../../b", "~/x"]
 
 
-def test_names_lead_out_of_no_folder(tmp_path, uri, monkeypatch):  # noqa: F811
+def test_names_lead_out_of_no_folder(guarded, tmp_path, monkeypatch):
     folder = tmp_path / "deep" / "in"
     folder.mkdir(parents=True)
     monkeypatch.chdir(folder)
-    before = set(written(tmp_path))
     for name in NAMES:
         experiment = iris_experiment(name=name, epochs=1)
-        result = tuner.run(experiment, trials=1, storage=f"sqlite:///{folder}/tuner.db", tracking_uri=uri)
+        where = {"storage": f"sqlite:///{folder}/tuner.db", "tracking_uri": address(guarded[1], PASSWORD)}
+        result = tuner.run(experiment, trials=1, **where)
         assert (result.study.study_name, result.trials["complete"]) == (name, 1)
         assert result.best.mlflow_run_id
         result.study._storage.close()
-    new = {name for name in set(written(tmp_path)) - before if ".db" not in name}
-    assert len(new) == len(NAMES)
-    assert all(name.startswith("deep/in/mlruns/") and name.endswith("/confusion_matrix.png") for name in new)
-    assert not any(Path(name).expanduser().exists() for name in NAMES if name != "..")
+    pictures = {name for name in written(tmp_path) if not name.startswith("deep/in/tuner.db")}
+    assert len(pictures) == len(NAMES)
+    assert all(re.fullmatch(r"deep/in/mlruns/\d+/[0-9a-f]{32}/artifacts/confusion_matrix.png", n) for n in pictures)
+    assert not any(Path(name).expanduser().exists() for name in NAMES)
 
 
 @pytest.mark.parametrize(
@@ -208,3 +209,18 @@ def test_names_that_somebody_wrote_lead_out_of_none_either(storage, tmp_path, mo
     with pytest.raises(InputError, match=what):
         tuner.TrialWeights("iris", storage)()
     assert sorted(path.name for path in tmp_path.iterdir() if "tuner.db" not in path.name) == ["victim"]
+
+
+def test_options_show_no_password():
+    shown = repr(Options(storage=f"postgresql://me:{SECRET}@host/db", tracking_uri=f"http://me:{SECRET}@host"))
+    assert "trials=100" in shown
+    assert SECRET not in shown
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\0b", "\x1b[31mred", "\ud800", "a\u202eb", "", "x" * 501, 3])
+def test_a_name_that_cannot_be_shown_or_stored_is_refused(storage, tmp_path, name):
+    with pytest.raises(InputError, match="name"):
+        iris_experiment(name=name)
+    with pytest.raises(InputError, match="name"):
+        tuner.run(iris_experiment(), study=name, storage=storage, tracking_uri=None)
+    assert list(tmp_path.iterdir()) == []
