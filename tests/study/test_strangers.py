@@ -215,6 +215,7 @@ def test_options_show_no_password():
     shown = repr(Options(storage=f"postgresql://me:{SECRET}@host/db", tracking_uri=f"http://me:{SECRET}@host"))
     assert "trials=100" in shown
     assert SECRET not in shown
+    assert SECRET not in repr(tuner.TrialWeights("study", f"postgresql://me:{SECRET}@host/db"))
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\0b", "\x1b[31mred", "\ud800", "a\u202eb", "", "x" * 501, 3])
