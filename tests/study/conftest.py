@@ -1,5 +1,6 @@
 """Small experiments that train in milliseconds, a database for each test, and a PostgreSQL started from a package."""
 
+import secrets
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from sqlalchemy import make_url
 from tuner import Experiment, Width, datasets, models
 from tuner.lanes.population import Population
 
-PASSWORD = "hunter2 p@ss:w/o%rd'?#&=\\é"  # all that addresses, .pgpass and SQL write in their own way
+SECRET = f"hunter{secrets.token_hex(4)}"  # what no form of writing a password changes; other test runs have another
+PASSWORD = f"{SECRET} p@ss:w/o%rd'?#&=\\é"  # all that addresses, .pgpass and SQL write in their own way
 GUARDED = ("studies", "shown")
 
 

@@ -4,7 +4,6 @@ import contextlib
 import os
 import pickle
 import re
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -21,7 +20,7 @@ import tuner
 from tests.cluster.conftest import EXPERIMENT
 from tests.fuzz.test_fuzz import outcome
 from tests.helpers import Evil, command_lines, listening
-from tests.study.conftest import PASSWORD, iris_experiment
+from tests.study.conftest import PASSWORD, SECRET, iris_experiment
 from tests.tracking.helpers import until
 from tuner import InputError
 from tuner.study import Options
@@ -30,8 +29,6 @@ from tuner.study.stored import save_memory
 from tuner.tracking.client import connect
 
 TUNER = Path(sys.executable).with_name("tuner")
-SECRET = "hunter2"  # what no form of writing the password changes
-assert SECRET in PASSWORD
 
 
 def address(url, password=None):
@@ -63,19 +60,22 @@ def test_a_study_shows_its_passwords_to_nobody_and_listens_to_nobody(guarded, tm
     (tmp_path / "iris.py").write_text(EXPERIMENT)
     storage, tracking = (address(url, PASSWORD) for url in guarded)
     private = {"TUNER_STORAGE": storage, "TUNER_TRACKING_URI": tracking, "XDG_STATE_HOME": str(tmp_path / "state")}
-    process = started(tmp_path, "run", "iris.py", "--trials", "4", **private)
-    looks = 0
+    words = ["iris.py", "--trials", "4", "--set", "epochs=60", "--checkpoint-every", "0.1"]
+    process = started(tmp_path, "run", *words, **private)
+    looks, seen = 0, {}
     while process.poll() is None:
         assert not [line for line in command_lines() if SECRET.encode() in line]
         with contextlib.suppress(psutil.NoSuchProcess):
             assert list(listening(process)) == []
+        with contextlib.suppress(FileNotFoundError):  # a checkpoint that has just been replaced
+            seen |= written(tmp_path)
         looks += 1
-        time.sleep(0.1)
-    files = written(tmp_path)
+        time.sleep(0.2)
+    files = seen | written(tmp_path)
     assert process.returncode == 0, files["said"].decode()
     assert looks > 10
     assert b"4 complete" in files["said"]
-    assert any(name.endswith("confusion_matrix.png") for name in files)
+    assert {"study.json", "confusion_matrix.png"} <= {Path(name).name for name in files}
     assert not [name for name, content in files.items() if SECRET.encode() in content]
     for url in guarded:
         held = rows(url)
@@ -139,7 +139,7 @@ def test_the_ui_listens_to_this_machine_alone_and_shows_no_password(guarded, tmp
         assert not [line for line in command_lines() if SECRET.encode() in line]
         assert SECRET not in said
     finally:
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         assert process.wait(30) == 0
 
 
