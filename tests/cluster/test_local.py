@@ -82,6 +82,8 @@ def test_a_ray_that_was_started_takes_orders_from_nobody_else(command, ray_folde
     assert answer(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="0" * len(known)) == "refused"
     assert answer(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=known) == "1"
     assert not (ray_folder / ".ray").exists()
+    assert not [file for file in ray_folder.rglob("*") if file.is_file() and known.encode() in file.read_bytes()]
+    assert not [line for line in command_lines() if f"RAY_AUTH_TOKEN={known}".encode() in line]
     driver.send_signal(signal.SIGINT)
     driver.communicate(timeout=60)
 

@@ -183,7 +183,7 @@ def test_where_they_are(tmp_path, monkeypatch):
     assert folder_of(f"sqlite:///{tmp_path}/tuner.db", "ab12") == tmp_path / "tuner.db.checkpoints" / "ab12"
     assert folder_of("sqlite:///:memory:", "ab12") is None
     assert folder_of("postgresql://host/base", "ab12") == tmp_path / "tuner" / "checkpoints" / "ab12"
-    assert folder_of("sqlite:///tuner.db", "ab12", str(tmp_path)) == tmp_path / "ab12"
+    assert folder_of("sqlite:///tuner.db", "ab12", str(tmp_path)) == tmp_path / "tuner-ab12"
     assert folder_of("sqlite:///:memory:", "ab12", str(tmp_path)) is None
     assert folder_of("sqlite:///file:x?mode=memory&uri=true", "ab12", str(tmp_path)) is None
     with pytest.raises(ValueError, match="letters and digits"):
