@@ -1,4 +1,5 @@
 import os
+import sys
 import tempfile
 
 import jax
@@ -9,6 +10,14 @@ from tests.helpers import make_arrays
 # The tests' own, in their commands too; one for the whole run, so that a program compiles once in it.
 _cache = tempfile.TemporaryDirectory(prefix="tuner-cache-")
 os.environ["TUNER_CACHE_DIR"] = _cache.name
+
+
+@pytest.fixture
+def unpickled():
+    """What anything in this process unpickles from now on, module and name, as Python itself reports it."""
+    found = []
+    sys.addaudithook(lambda event, arguments: event == "pickle.find_class" and found.append(arguments))  # it stays
+    return found
 
 
 @pytest.fixture

@@ -1,7 +1,12 @@
-"""Small data that trains in milliseconds, and a look at a trial's lanes."""
+"""Small data that trains in milliseconds, and a look at a trial's lanes and at what processes show."""
+
+import contextlib
+import os
+from pathlib import Path
 
 import jax
 import numpy as np
+import psutil
 
 from tuner.data import Dataset, make_splits, prepare, statistics
 from tuner.hyperparameters import split
@@ -32,6 +37,31 @@ def make_dataset(task="classification", rows=90, columns=5, outputs=3):
         return Dataset(inputs, signal * 10 + 5, task)
     targets = signal.argmax(1) if outputs > 1 else signal[:, 0] > 0
     return Dataset(inputs, targets, task)
+
+
+class Evil:
+    """What makes a folder when it is unpickled."""
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)
+
+
+def listening(process):
+    """Where a process and its children listen: address and port of each socket."""
+    parent = psutil.Process(process.pid)
+    for each in [parent, *parent.children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            yield from (found.laddr for found in each.net_connections("inet") if found.status == psutil.CONN_LISTEN)
+
+
+def command_lines():
+    """What anybody on this machine can list of all processes."""
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            yield file.read_bytes()
 
 
 class OrdersInPrograms(Arrays):

@@ -9,6 +9,7 @@ import shlex
 import sys
 import time
 import traceback
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,6 +17,8 @@ import click
 from tuner.errors import InputError
 
 _STARTED = time.perf_counter()
+
+_ARGUMENTS = slice(45, 47)  # where they begin and end: of the fields behind the name in /proc/self/stat
 
 _STORAGE = "sqlite:///tuner.db"
 _TRACKING = "sqlite:///mlflow.db"
@@ -264,6 +267,7 @@ class NotWell(Exception):
 
 def command() -> None:
     """Run the command line and end the process at once: all is written, and tearing JAX down takes another second."""
+    _hide_credentials()
     try:
         main()
     except SystemExit as leave:
@@ -327,6 +331,20 @@ def _without_credentials(word: str) -> str:
 
     option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
     return option + equals + without_credentials(value)
+
+
+def _hide_credentials() -> None:
+    """Take passwords out of what this process shows as its arguments, where it may: on Linux. Ours keep them."""
+    if not any("@" in word or "?" in word for word in sys.argv):
+        return
+    with contextlib.suppress(OSError):
+        begin, end = map(int, Path("/proc/self/stat").read_text().rpartition(")")[2].split()[_ARGUMENTS])
+        with Path("/proc/self/mem").open("r+b", buffering=0) as memory:
+            memory.seek(begin)
+            words = memory.read(end - begin).split(b"\0")
+            shown = [os.fsencode(_without_credentials(os.fsdecode(word))).ljust(len(word)) for word in words]
+            memory.seek(begin)
+            memory.write(b"\0".join(shown))
 
 
 def _fail(error: Exception, *, as_json: bool) -> None:

@@ -4,12 +4,15 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
-from pathlib import Path
 
 import psutil
 import pytest
 from optuna.trial import TrialState
+
+from tests.helpers import command_lines, listening
 
 SECRET = "hunter2hunter2"
 
@@ -29,37 +32,60 @@ def workers_of(driver):
     return []
 
 
-def listening(driver):
-    """Where the driver and Ray's processes listen."""
-    process = psutil.Process(driver.pid)
-    for each in [process, *process.children(recursive=True)]:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            yield from (found.laddr.ip for found in each.net_connections("inet") if found.status == psutil.CONN_LISTEN)
-
-
-def command_lines():
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            yield file.read_bytes()
-
-
 def test_a_worker_runs_the_study_and_no_password_is_seen(command, ray_folder):
     command.env["TUNER_STORAGE"] = command.storage.replace("postgres:@", f"postgres:{SECRET}@")
     assert SECRET in command.env["TUNER_STORAGE"]
     driver = command.start(trials=4)
     await_(command.trials)
-    assert set(listening(driver)) <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+    assert {address for address, _ in listening(driver)} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
     assert not [line for line in command_lines() if SECRET.encode() in line]
     out, _ = driver.communicate(timeout=120)
     assert driver.returncode == 0, command.said
     assert json.loads(out)["trials"] == {"complete": 4, "pruned": 0, "failed": 0, "running": 0, "waiting": 0}
     assert [(trial.number, trial.state) for trial in command.trials()] == [(n, TrialState.COMPLETE) for n in range(4)]
     assert all(command.said.count(f"trial {number}    complete") == 1 for number in range(4))
+    assert "note: Ray starts on this machine, and listens to it alone" in command.said
     assert "1 worker on Ray" in command.said
     files = [file for file in ray_folder.rglob("*") if file.is_file()]
     assert len(files) > 5
     assert not [file for file in files if SECRET.encode() in file.read_bytes()]
     assert SECRET not in command.said
+
+
+KNOCK = """
+import sys
+from ray._raylet import GcsClient
+from ray.exceptions import AuthenticationError
+
+try:
+    print(len(GcsClient(address=sys.argv[1]).get_all_job_info()))
+except AuthenticationError:
+    print("refused")
+"""
+
+
+@pytest.mark.slow
+def test_a_ray_that_was_started_takes_orders_from_nobody_else(command, ray_folder):
+    del command.env["RAY_AUTH_TOKEN"]
+    command.env["HOME"] = str(ray_folder)  # where Ray would keep a token
+    driver = command.start("epochs=200000", trials=8)
+    await_(lambda: workers_of(driver))
+    (head,) = [child for child in psutil.Process(driver.pid).children(recursive=True) if child.name() == "gcs_server"]
+    ((_, port),) = listening(head)
+    known = head.environ()["RAY_AUTH_TOKEN"]
+
+    def answer(**variables):
+        words = [sys.executable, "-c", KNOCK, f"127.0.0.1:{port}"]
+        return subprocess.check_output(words, env=command.env | variables, text=True).strip()
+
+    assert answer(RAY_AUTH_MODE="disabled") == "refused"
+    assert answer(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="0" * len(known)) == "refused"
+    assert answer(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=known) == "1"
+    assert not (ray_folder / ".ray").exists()
+    assert not [file for file in ray_folder.rglob("*") if file.is_file() and known.encode() in file.read_bytes()]
+    assert not [line for line in command_lines() if f"RAY_AUTH_TOKEN={known}".encode() in line]
+    driver.send_signal(signal.SIGINT)
+    driver.communicate(timeout=60)
 
 
 @pytest.mark.slow

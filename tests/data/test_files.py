@@ -5,8 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from tests.helpers import Evil
 from tuner.data import datasets, make_splits, prepare
 from tuner.errors import InputError
 
@@ -169,6 +172,22 @@ def test_npz_errors(tmp_path):
     (tmp_path / "d.npz").write_bytes(whole[:200].replace(b"\0", b"\1") + whole[200:])
     with pytest.raises(InputError, match="cannot be read"):
         datasets.npz(tmp_path / "d.npz", inputs="images")()
+
+
+def test_nothing_in_a_data_file_is_unpickled(tmp_path, unpickled):
+    evil = np.array([Evil(tmp_path / "made")] * 2)
+    np.savez(tmp_path / "a.npz", x=evil, y=evil)
+    np.save(tmp_path / "a.npy", evil)
+    mark = {b"ARROW:extension:name": b"arrow.py_extension_type"}
+    mark[b"ARROW:extension:metadata"] = pickle.dumps(Evil(tmp_path / "made"))
+    fields = [pa.field("x", pa.int64(), metadata=mark), pa.field("y", pa.int64())]
+    pq.write_table(pa.table([[1, 2], [0, 1]], schema=pa.schema(fields)), tmp_path / "a.parquet")
+    for refused in (datasets.npz(tmp_path / "a.npz"), datasets.npy(tmp_path / "a.npy", tmp_path / "a.npy")):
+        with pytest.raises(InputError, match=r"Python objects|allow_pickle"):
+            refused()
+    assert datasets.parquet(tmp_path / "a.parquet", target="y")().inputs.tolist() == [[1], [2]]
+    assert unpickled == []
+    assert not (tmp_path / "made").exists()
 
 
 def test_arrays_keep_groups_and_test():

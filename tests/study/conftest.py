@@ -1,10 +1,19 @@
 """Small experiments that train in milliseconds, a database for each test, and a PostgreSQL started from a package."""
 
+import secrets
+from pathlib import Path
+
 import pytest
+import sqlalchemy
+from sqlalchemy import make_url
 
 from benchmarks.servers import Postgres
 from tuner import Experiment, Width, datasets, models
 from tuner.lanes.population import Population
+
+SECRET = f"hunter{secrets.token_hex(4)}"  # what no form of writing a password changes; other test runs have another
+PASSWORD = f"{SECRET} p@ss:w/o%rd'?#&=\\é"  # all that addresses, .pgpass and SQL write in their own way
+GUARDED = ("studies", "shown")
 
 
 def iris_space(trial):
@@ -61,3 +70,21 @@ def postgresql(tmp_path_factory):
     server = Postgres(tmp_path_factory.mktemp("postgres"))
     yield server.url
     server.close()
+
+
+@pytest.fixture(scope="session")
+def guarded(postgresql):
+    """Two databases that ask for a password, for studies and for MLflow: their addresses without it."""
+    engine = sqlalchemy.create_engine(postgresql, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(
+            "CREATE ROLE guest LOGIN PASSWORD '" + PASSWORD.replace("'", "''").replace("%", "%%") + "'"
+        )
+        for name in GUARDED:
+            connection.exec_driver_sql(f"CREATE DATABASE {name} OWNER guest")
+        rules = Path(connection.exec_driver_sql("SHOW hba_file").scalar())
+        rules.write_text("local all guest scram-sha-256\n" + rules.read_text())
+        connection.exec_driver_sql("SELECT pg_reload_conf()")
+    engine.dispose()
+    url = make_url(postgresql).set(username="guest", password=None)
+    return [url.set(database=name) for name in GUARDED]

@@ -1,13 +1,13 @@
 """CMA-ES without pickle: the same points as Optuna's, and nothing that is read runs code."""
 
 import json
-import os
 import pickle
 
 import optuna
 import pytest
-from optuna.samplers import CmaEsSampler
+from optuna.samplers import CmaEsSampler, PartialFixedSampler
 
+from tests.helpers import Evil
 from tuner.study.cma import PlainCmaEs
 from tuner.study.samplers import make_sampler
 
@@ -34,6 +34,25 @@ def test_the_points_are_optunas(options):
     assert [t.params for t in points(plain).trials] == [t.params for t in points(sampler).trials]
 
 
+class Own(CmaEsSampler):
+    """Somebody's own."""
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda: Own(seed=3),
+        lambda: PartialFixedSampler({}, CmaEsSampler(seed=3)),
+        lambda: PartialFixedSampler({}, PartialFixedSampler({}, Own(seed=3))),
+    ],
+    ids=["own", "within", "within twice"],
+)
+def test_one_of_ones_own_or_within_another_stores_plain_data_too(wrapped):
+    study = points(make_sampler(wrapped(), 0, {}))
+    assert [t.params for t in study.trials] == [t.params for t in points(CmaEsSampler(seed=3)).trials]
+    assert all(json.loads(text)["kind"] == "CMA" for text in optimizers(study) if text)
+
+
 def optimizers(study):
     return [
         "".join(v for k, v in trial.system_attrs.items() if k.startswith("cma:optimizer:")) for trial in study.trials
@@ -45,14 +64,6 @@ def test_what_is_stored_is_json(tmp_path):
     stored = [text for text in optimizers(study) if text]
     assert len(stored) > 3
     assert all(json.loads(text)["kind"] == "CMA" for text in stored)
-
-
-class Evil:
-    def __init__(self, file):
-        self.file = file
-
-    def __reduce__(self):
-        return os.mkdir, (self.file,)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """Lanes that start from weights: of a file, and of an earlier trial; and what of them is not trained."""
 
+import pickle
+
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
 import tuner
-from tests.helpers import parameters_of
+from tests.helpers import Evil, parameters_of
 from tests.study.conftest import iris_experiment, iris_space
 from tuner import InitFrom, InputError, Width
 from tuner.experiment import arrays_of, check
@@ -117,6 +119,10 @@ def test_a_file_that_is_none_is_told(tmp_path):
     (tmp_path / "w.safetensors").write_text("no weights")
     with pytest.raises(InputError, match=r"no safetensors file: .*w\.safetensors"):
         InitFrom(tmp_path / "w.safetensors").load()
+    (tmp_path / "p.safetensors").write_bytes(pickle.dumps(Evil(tmp_path / "made")))
+    with pytest.raises(InputError, match=r"no safetensors file: .*p\.safetensors"):
+        InitFrom(tmp_path / "p.safetensors").load()
+    assert not (tmp_path / "made").exists()
     with pytest.raises(InputError, match="frozen is no list of patterns: layers"):
         InitFrom("w.safetensors", frozen="layers")
 

@@ -107,6 +107,21 @@ def test_numbers_that_are_none_and_names_that_mlflow_refuses(store):
     assert store.trials()[0].data.tags["note"] == "n" * 8000
 
 
+def test_keys_that_look_like_paths_lose_no_trial(store):
+    names = ["../../x", "/abs", "a/../b", "a//b", "a/", "..", ".", "...", "./a", "a/./b", "/" * 300, "a/b.c", "\0/\n"]
+    sink = store.sink()
+    sink.study_started(study(parameters=dict.fromkeys(names, 1)))
+    row = dict.fromkeys(names, 0.5)
+    play(sink, 0, ended(0, history=(row,), tags=dict.fromkeys(names, "x")))
+    sink.close()
+    assert sink.problem is None
+    [run] = store.trials()
+    shown = {"__/__/x", "_abs", "a/__/b", "a_/b", "a_", "__", "_", "__.", "_/a", "a/_/b", "_" * 250, "a/b.c", "_/_"}
+    assert shown <= run.data.metrics.keys()
+    assert shown <= run.data.tags.keys()
+    assert store.parents()[0].data.params.keys() == shown
+
+
 def test_long_histories_and_many_parameters_are_cut_into_calls(store):
     sink = store.sink()
     sink.study_started(study(parameters={f"p{i}[x]": "v" * 7000 for i in range(230)}))

@@ -41,6 +41,19 @@ def test_a_server_that_cannot_start_gives_its_exit_code(tmp_path, monkeypatch, c
     assert serve_ui("sqlite:///mlflow.db", 0) == 3
 
 
+@pytest.mark.parametrize(
+    ("host", "own"),
+    [("127.0.0.1", True), ("127.1.2.3", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False)],
+)
+def test_who_is_listened_to_is_said_before_anything_else(host, own, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(server, "command", lambda port, host: [sys.executable, "-c", f"print({host!r})"])
+    assert serve_ui("sqlite:///mlflow.db", 0, host) == 0
+    said = capfd.readouterr().err
+    assert host in said.splitlines()
+    assert (f"It listens on {host}: whoever reaches it can read and change" in said) is not own
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_a_study_through_a_real_server(uri, tmp_path, ending, capfd):

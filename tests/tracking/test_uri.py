@@ -1,3 +1,4 @@
+import contextlib
 import os
 import sqlite3
 
@@ -47,6 +48,30 @@ def test_no_password_in_a_message():
     with pytest.raises(InputError) as error:
         check_tracking_uri("redis://me:secret@host")
     assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        " postgresql://me:s3cret@host/db",
+        "\tpostgresql://me:s3cret@host/db\n",
+        "postgresql:/me:s3cret@host/db",
+        "postgresql:me:s3cret@host/db",
+        "me:s3cret@host/db",
+        "sqlite://me:s3cret@host/db",
+        "redis://me:s3c?r#et/s3cret@host",
+        "postgresql://host/db?password=a#s3cret",
+        "postgresql://host/db?PASSWORD=s3cret&x=1",
+    ],
+)
+def test_of_a_misspelt_address_no_password_is_shown(uri):
+    assert "s3cret" not in without_credentials(uri)
+    with contextlib.suppress(InputError):
+        check_tracking_uri(uri)
+        return
+    with pytest.raises(InputError) as error:
+        check_tracking_uri(uri)
+    assert "s3cret" not in str(error.value)
 
 
 def test_an_sqlite_file_in_a_folder_that_is_not_there(tmp_path):

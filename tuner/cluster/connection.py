@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import os
+import secrets
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -47,12 +48,15 @@ def connected(address: str) -> Iterator[list[Machine]]:
 
 
 def _start() -> None:
-    """Start Ray here, where it listens to this machine alone.
+    """Start Ray here, where it listens to this machine alone, and takes orders from who knows its token.
 
     Ray takes the address of a network interface, even if it is told 127.0.0.1, unless clusters are off: a switch that
-    it has for systems whose firewall asks the user.
+    it has for systems whose firewall asks the user. The token it would else write to a file in the user's home that
+    others may read.
     """
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     import ray
 
     ray.init(address=LOCAL, include_dashboard=False, object_store_memory=_OBJECTS, **_QUIET)

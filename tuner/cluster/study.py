@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.engine import make_url
 
-from tuner.cluster.connection import Machine, connected
+from tuner.cluster.connection import LOCAL, Machine, connected
 from tuner.cluster.shares import default_workers, environment_of, share_of
 from tuner.cluster.view import View
 from tuner.errors import InputError
 from tuner.experiment import load_experiment, override
 from tuner.study import Interrupted, Options, StudyResult, without_password
 from tuner.study.interrupt import TERMINATED, Interrupt, interruptible
+from tuner.study.opening import study_name
 from tuner.study.storage.tables import SHARED
 from tuner.tracking import NullSink, Sink, absolute
 
@@ -59,7 +60,10 @@ def run_on_ray(
     check_shared(options, workers)
     loaded, source = load_experiment(reference)
     experiment = override(loaded, settings)
-    view = View(name or experiment.name, experiment, options.storage, progress or NullSink())
+    name = study_name(name, experiment)
+    view = View(name, experiment, options.storage, progress or NullSink())
+    if address == LOCAL:
+        say("Ray starts on this machine, and listens to it alone")
     with contextlib.redirect_stdout(sys.stderr), connected(address) as machines:  # Ray prints what workers print
         _check_tracking(options, machines)
         from tuner.cluster.crew import Crew
@@ -71,7 +75,7 @@ def run_on_ray(
         order = Order(
             source.text,
             tuple(settings),
-            name or experiment.name,
+            name,
             str(Path.cwd()),
             _anywhere(options),
             _credentials() | environment_of(share),

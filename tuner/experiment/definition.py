@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tuner.data import Dataset
-from tuner.errors import InputError, nearest
+from tuner.errors import InputError, check_name, nearest
 from tuner.experiment.init_from import InitFrom
 from tuner.training.recipe import Model
 from tuner.training.tasks import Task
@@ -62,8 +62,7 @@ class Experiment:
     init_from: InitFrom | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name.strip():
-            raise InputError("an experiment needs a name", self.name, 'Give name="digits-mlp", say.')
+        check_name("an experiment", self.name)
         for field in ("model", "search_space"):
             if not callable(getattr(self, field)):
                 raise InputError(f"the experiment's {field} cannot be called", getattr(self, field), "Give a function.")

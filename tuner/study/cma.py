@@ -26,8 +26,10 @@ class PlainCmaEs(CmaEsSampler):
 
     @classmethod
     def of(cls, sampler: CmaEsSampler) -> "PlainCmaEs":
-        """The same sampler, storing plain data."""
-        plain = cls.__new__(cls)
+        """The same sampler, storing plain data; of a user's own kind if it is of one."""
+        own = type(sampler)
+        kind: type[PlainCmaEs] = cls if own is CmaEsSampler else type(own.__name__, (cls, own), {})
+        plain = object.__new__(kind)
         vars(plain).update(vars(sampler))
         return plain
 

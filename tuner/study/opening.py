@@ -7,7 +7,7 @@ from pathlib import Path
 import optuna
 from optuna.study import StudyDirection
 
-from tuner.errors import InputError
+from tuner.errors import InputError, check_name
 from tuner.experiment import Experiment, changes
 from tuner.study.options import Options
 from tuner.study.pruners import make_pruner
@@ -18,6 +18,17 @@ from tuner.study.stored import attributes_of, memory_in, save_memory
 from tuner.training.metrics import Direction
 
 Say = Callable[[str], None]
+
+
+def study_name(name: str | None, experiment: Experiment) -> str:
+    """The name of a study: the one that was given, else the experiment's.
+
+    Raises:
+        InputError: no study can have it.
+    """
+    name = experiment.name if name is None else name
+    check_name("a study", name)
+    return name
 
 
 def memory_of_study(name: str, storage_url: str) -> StudyMemory:

@@ -1,6 +1,6 @@
 """How to run a study."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tuner.errors import InputError
 from tuner.study.storage import check_storage_url
@@ -25,12 +25,14 @@ class Options:
     allow_changed: go on although the experiment is not what it was. checkpoint_every: seconds from one checkpoint of
     half-trained trials to the next, 0 keeps none. checkpoint_dir: where they are; beside the database by default.
     lease: seconds that a worker may be silent until others take its trials over. command: that is run, to be shown.
+
+    The two addresses may hold passwords, and are not in its repr.
     """
 
     trials: int = DEFAULT_TRIALS
     timeout: float | None = None
-    storage: str = DEFAULT_STORAGE
-    tracking_uri: str | None = DEFAULT_TRACKING
+    storage: str = field(default=DEFAULT_STORAGE, repr=False)
+    tracking_uri: str | None = field(default=DEFAULT_TRACKING, repr=False)
     parallel_trials: int | None = None
     seed: int = 0
     deterministic: bool = False

@@ -18,7 +18,7 @@ from tuner.experiment import (
 )
 from tuner.lanes.compilations import compilations
 from tuner.study.ledger import Ledger
-from tuner.study.opening import Say, experiment_reference, memory_of_study, open_study
+from tuner.study.opening import Say, experiment_reference, memory_of_study, open_study, study_name
 from tuner.study.options import (
     DEFAULT_CHECKPOINT,
     DEFAULT_LEASE,
@@ -145,6 +145,7 @@ def run_study(
     with ledger.phase("startup"):
         options.check()
         experiment = override(experiment, settings)
+        name = study_name(name, experiment)
         arrays = arrays_of(experiment)
         checked = check(experiment, arrays)
         sampler = make_sampler(experiment.sampler, options.seed, checked.distributions)
@@ -170,7 +171,7 @@ def run_study(
             checkpoint_dir=options.checkpoint_dir and str(Path(options.checkpoint_dir).absolute()),
         )
         direction = arrays.task.metrics[experiment.metric].direction
-        opened, memory = open_study(name or experiment.name, experiment, memory, direction, options, sampler, say)
+        opened, memory = open_study(name, experiment, memory, direction, options, sampler, say)
     try:
         return Session(experiment, arrays, checked, opened, memory, options, ledger, compiled, say).run(progress)
     finally:

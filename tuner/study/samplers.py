@@ -1,5 +1,6 @@
 """Samplers by name, and their random numbers as a function of (study seed, trial number)."""
 
+import copy
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -92,7 +93,7 @@ def make_sampler(sampler: str | BaseSampler, seed: int, distributions: Distribut
         InputError: the search space or the installation does not allow it.
     """
     if not isinstance(sampler, str):
-        return PlainCmaEs.of(sampler) if type(sampler) is optuna.samplers.CmaEsSampler else sampler
+        return _plain(sampler)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         match sampler:
@@ -106,6 +107,18 @@ def make_sampler(sampler: str | BaseSampler, seed: int, distributions: Distribut
                 return _with_extra("cmaes", "cmaes", lambda: PlainCmaEs(seed=seed))
             case _:
                 return _with_extra("gp", "torch", lambda: optuna.samplers.GPSampler(seed=seed))
+
+
+def _plain(sampler: BaseSampler) -> BaseSampler:
+    """A sampler that unpickles nothing from the database, and asks none that does."""
+    inner = {name: value for name, value in vars(sampler).items() if isinstance(value, BaseSampler)}
+    plain = {name: _plain(value) for name, value in inner.items()}
+    if any(plain[name] is not inner[name] for name in inner):
+        sampler = copy.copy(sampler)
+        vars(sampler).update(plain)
+    if isinstance(sampler, optuna.samplers.CmaEsSampler) and not isinstance(sampler, PlainCmaEs):
+        return PlainCmaEs.of(sampler)
+    return sampler
 
 
 def set_generators(sampler: BaseSampler, seed: int, trial: int) -> None:

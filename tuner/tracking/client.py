@@ -16,6 +16,7 @@ from tuner.tracking.uri import sqlite_path
 
 _METRICS, _PARAMETERS, _TAGS = 800, 100, 100  # a call takes 1,000 metrics, 100 parameters and 100 tags: 1,000 in all
 _KEY, _PARAMETER_VALUE, _TAG_VALUE = 250, 6000, 8000
+_NO_PLACE = re.compile(r"^\.\.|^/|/(?=/)|/$|(?<![^/])\.\.?(?![^/])")  # "/" at an end or twice, and parts "." and ".."
 _ABANDONED_SECONDS = 60
 _OF_ONE_RUN = {"BAD_REQUEST", "INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_DOES_NOT_EXIST"}
 
@@ -91,8 +92,12 @@ def log(
 
 
 def clean(key: str) -> str:
-    """A key that MLflow takes: other characters than letters, digits and ``_-./: `` become ``_``."""
-    return re.sub(r"[^\w\-./: ]", "_", key)[:_KEY]
+    """A key that MLflow takes: other characters than letters, digits and ``_-./: `` become ``_``.
+
+    So does what would lead out of a folder if keys were paths: MLflow takes none of these, and would lose the trial.
+    """
+    key = re.sub(r"[^\w\-./: ]", "_", key)[:_KEY]
+    return _NO_PLACE.sub(lambda found: "_" * len(found[0]), key)
 
 
 def clean_tags(tags: Mapping[str, str]) -> dict[str, str]:

@@ -9,14 +9,14 @@ from tuner.errors import InputError
 
 _SCHEMES = ("databricks", "http", "https", "mssql", "mysql", "postgresql", "sqlite")
 _AUTHORITY = re.compile(
-    r"(?P<scheme>[\w+.-]+://)("
+    r"(?P<scheme>\s*(?>[\w+.-]+:/{0,2}))("  # what is misspelt may hold a password too
     r"[^:/?#@]*(:(?P<password>[^?#]*))?@"
     r"|[^:/@]*:(?P<rest>[^@/]*[?#][^@]*)@"  # a password that should have been escaped
     r"|(?<!http://)(?<!https://)[^:/@]*:(?P<sql>[^@]*)@"  # SQLAlchemy takes any character for one
     r")"
 )
 _SECRET_OPTION = re.compile(
-    r"(?<=[?&])(user(name)?|uid|\w*(password|passwd|pwd|passphrase|token|secret)|odbc_connect)=(?P<value>[^&#]*)&?",
+    r"(?<=[?&])(user(name)?|uid|\w*(password|passwd|pwd|passphrase|token|secret)|odbc_connect)=(?P<value>[^&]*)&?",
     re.IGNORECASE,
 )
 _NAMES = {"user", "username", "uid"}  # not shown either, but too short and common to be taken out of sentences
@@ -99,7 +99,7 @@ def _check_sqlite(uri: str) -> None:
     if path is None:
         if uri.startswith("sqlite:///:memory:"):
             return
-        raise InputError("the SQLite URI names no file", uri, _FIX)
+        raise InputError("the SQLite URI names no file", without_credentials(uri), _FIX)
     folder = path.absolute().parent
     if not folder.is_dir():
         raise InputError("the folder of MLflow's SQLite file does not exist", str(folder), "Make it first.")

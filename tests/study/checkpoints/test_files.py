@@ -2,12 +2,14 @@
 
 import errno
 import json
+import pickle
 import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from tests.helpers import Evil
 from tuner.lanes.snapshots import Snapshot
 from tuner.study.checkpoints import Checkpoint, CheckpointFiles, Kept, folder_of, newest_in
 from tuner.study.checkpoints import files as module
@@ -113,6 +115,24 @@ def test_a_damaged_one_is_noticed_and_the_one_before_is_used(files, damage, capl
     assert "2 cannot be used" in caplog.text
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of Orbax, when its arrays are none
+def test_nothing_in_a_checkpoint_is_unpickled(files, tmp_path, unpickled):
+    saved(files, checkpoint())
+    folder = files.folder / "1"
+    content = {file: file.read_bytes() for file in module._files(folder)}
+    assert len(content) > 5
+    for file, written in content.items():
+        file.write_bytes(pickle.dumps(Evil(tmp_path / "made")))
+        if file.name != module.CHECKSUMS:
+            sums = {str(other.relative_to(folder)): module._checksum(other) for other in content}
+            del sums[module.CHECKSUMS]
+            (folder / module.CHECKSUMS).write_text(json.dumps(sums))
+        newest_in(files.folder)
+        file.write_bytes(written)
+    assert unpickled == []
+    assert not (tmp_path / "made").exists()
+
+
 def test_of_one_that_was_not_finished_nothing_is_left_behind_the_next(files):
     before = saved(files, checkpoint(2))
     (files.folder / "2.draft").mkdir()
@@ -163,7 +183,7 @@ def test_where_they_are(tmp_path, monkeypatch):
     assert folder_of(f"sqlite:///{tmp_path}/tuner.db", "ab12") == tmp_path / "tuner.db.checkpoints" / "ab12"
     assert folder_of("sqlite:///:memory:", "ab12") is None
     assert folder_of("postgresql://host/base", "ab12") == tmp_path / "tuner" / "checkpoints" / "ab12"
-    assert folder_of("sqlite:///tuner.db", "ab12", str(tmp_path)) == tmp_path / "ab12"
+    assert folder_of("sqlite:///tuner.db", "ab12", str(tmp_path)) == tmp_path / "tuner-ab12"
     assert folder_of("sqlite:///:memory:", "ab12", str(tmp_path)) is None
     assert folder_of("sqlite:///file:x?mode=memory&uri=true", "ab12", str(tmp_path)) is None
     with pytest.raises(ValueError, match="letters and digits"):

@@ -37,7 +37,7 @@ def folder_of(storage_url: str, key: str, chosen: str | None = None) -> Path | N
     if storage_url.startswith("sqlite") and file is None:
         return None
     if chosen is not None:
-        return Path(chosen) / key
+        return Path(chosen) / f"tuner-{key}"  # a database may name any folder: in it only tuner's own are removed
     if file is None:
         return Path(user_state_path("tuner")) / "checkpoints" / key
     return file.with_name(f"{file.name}{_BESIDE}") / key
