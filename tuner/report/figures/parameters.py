@@ -1,0 +1,167 @@
+"""What hyperparameters have to do with the value: importances, slices, parallel coordinates."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.importance import PedAnovaImportanceEvaluator
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
+
+from tuner.report.figures.figure import Figure, LeftOut
+from tuner.report.figures.marks import ORANGE, Axis, Panel, Panels, Parallel, ParallelAxis, Points, Spans
+from tuner.report.figures.trials import complete_trials, from_worst_to_best, outside, seen_range, value_of
+
+_MOST = 12  # parameters in slices and parallel coordinates: more cannot be read
+_MISSING = -0.12  # where a line crosses the axis of a parameter that its trial does not have
+_TOO_FEW = "it takes two complete trials of different values"
+_TICKS = 5
+
+
+def importances_of(study: optuna.Study) -> dict[str, float]:
+    """How much of the value depends on each parameter, the most important first; sums to 1.
+
+    Nothing where that cannot be told: of less than two trials, of equal values, where no parameter was varied.
+    """
+    if len({value_of(trial) for trial in complete_trials(study)}) < 2:
+        return {}
+    raw = PedAnovaImportanceEvaluator().evaluate(study)
+    total = sum(raw.values())
+    if not total > 0:
+        return {}
+    return {name: share / total for name, share in sorted(raw.items(), key=lambda item: (-item[1], item[0]))}
+
+
+def parameters_of(study: optuna.Study, importances: Mapping[str, float]) -> dict[str, BaseDistribution]:
+    """The parameters of the complete trials, the most important first, as the last trial that has them drew them."""
+    found = {name: d for trial in complete_trials(study) for name, d in trial.distributions.items()}
+    return {name: found[name] for name in sorted(found, key=lambda name: (-importances.get(name, 0.0), name))}
+
+
+def importance_bars(importances: Mapping[str, float], metric: str) -> Figure | LeftOut:
+    """The importances as bars."""
+    title = "Hyperparameter importances"
+    if not importances:
+        return LeftOut(title, _TOO_FEW)
+    if len(importances) == 1:
+        return LeftOut(title, "the study has one hyperparameter only")
+    names, shares = list(importances), list(importances.values())
+    rows = list(range(len(names) - 1, -1, -1))  # the most important on top
+    texts = [f"{name}: {share:.1%}" for name, share in importances.items()]
+    spans = Spans("importance", rows, [0.0] * len(rows), shares, texts)
+    panel = Panel(Axis("share"), Axis("", ticks=dict(zip(rows, names, strict=True))), [spans])
+    sentence = (
+        f"The longer a bar, the more does it depend on this hyperparameter whether a trial is among the best tenth by "
+        f"{metric}."
+    )
+    note = "By PED-ANOVA, over all complete trials; with few trials it is a guess."
+    return Figure("importances", title, sentence, Panels([panel]), note)
+
+
+def slices(study: optuna.Study, parameters: Mapping[str, BaseDistribution], metric: str) -> Figure | LeftOut:
+    """The value of each trial over each of its parameters."""
+    title, trials = "Slices", from_worst_to_best(study, complete_trials(study))
+    if not trials or not parameters:
+        return LeftOut(title, "no trial is complete" if parameters or not trials else "there is no hyperparameter")
+    limits = seen_range([value_of(trial) for trial in trials])
+    panels = [_slice(name, parameters[name], trials, Axis(metric, limits=limits)) for name in list(parameters)[:_MOST]]
+    sentence = (
+        f"Each point is one trial: how far to the right is what it had for a hyperparameter, how high is the {metric} "
+        "that it reached, and the best trial is marked."
+    )
+    note = " ".join(filter(None, [_cut(parameters), outside(limits, map(value_of, trials))]))
+    return Figure("slices", title, sentence, Panels(panels, min(3, len(panels))), note)
+
+
+def parallel_coordinates(
+    study: optuna.Study, parameters: Mapping[str, BaseDistribution], metric: str
+) -> Figure | LeftOut:
+    """Each trial as a line across its parameters."""
+    title, trials = "Parallel coordinates", from_worst_to_best(study, complete_trials(study))
+    if len(trials) < 2:
+        return LeftOut(title, "it takes two complete trials")
+    if len(parameters) < 2:
+        return LeftOut(title, "it takes two hyperparameters")
+    names = list(parameters)[:_MOST]
+    axes = [_value_axis(trials, metric), *(_parallel_axis(name, parameters[name], trials) for name in names)]
+    lacking = any(name not in trial.params for trial in trials for name in names)
+    order = "brighter" if study.direction == StudyDirection.MAXIMIZE else "darker"
+    sentence = (
+        f"Each line is one trial: it crosses each axis where its {metric} and its hyperparameters lie, and the "
+        f"{order} a line, the better the trial."
+    )
+    note = f"Where a line runs below an axis its trial does not have that hyperparameter. {_cut(parameters)}"
+    drawing = Parallel(axes, _MISSING if lacking else None)
+    return Figure("parallel", title, sentence, drawing, note.strip() if lacking else _cut(parameters))
+
+
+def _cut(parameters: Mapping[str, BaseDistribution]) -> str:
+    return f"The {_MOST} most important of {len(parameters)} hyperparameters." if len(parameters) > _MOST else ""
+
+
+def _slice(name: str, distribution: BaseDistribution, trials: Sequence[FrozenTrial], y: Axis) -> Panel:
+    """One parameter's points, the best trial last so that nothing hides it."""
+    having = [trial for trial in trials if name in trial.params]
+    best = [trial for trial in having if trial is trials[-1]]
+    x = Axis(name, log=bool(getattr(distribution, "log", False)), ticks=_choices(distribution))
+    marks = [_points(name, "trials", distribution, having)]
+    return Panel(x, y, marks + ([_points(name, "best", distribution, best, ORANGE)] if best else []))
+
+
+def _points(
+    name: str, called: str, distribution: BaseDistribution, trials: Sequence[FrozenTrial], colour: str = Points.colour
+) -> Points:
+    return Points(
+        called,
+        [_number(distribution, trial.params[name]) for trial in trials],
+        [value_of(trial) for trial in trials],
+        [f"trial {trial.number}: {trial.params[name]}, {value_of(trial):.6g}" for trial in trials],
+        colour,
+    )
+
+
+def _number(distribution: BaseDistribution, value: object) -> float:
+    """A parameter's value as a number: of a categorical one, which of the choices it is."""
+    return float(distribution.to_internal_repr(value))
+
+
+def _choices(distribution: BaseDistribution) -> dict[int, str] | None:
+    if not isinstance(distribution, CategoricalDistribution):
+        return None
+    return {place: str(choice) for place, choice in enumerate(distribution.choices)}
+
+
+def _value_axis(trials: Sequence[FrozenTrial], metric: str) -> ParallelAxis:
+    """The values; those far from the others are at the ends, since the colours follow this axis."""
+    values = [value_of(trial) for trial in trials]
+    low, high = seen_range(values) or (min(values), max(values))
+    places = [_share(min(max(value, low), high), low, high) for value in values]
+    return ParallelAxis(metric, places, dict(_ticks(low, high)))
+
+
+def _parallel_axis(name: str, distribution: BaseDistribution, trials: Sequence[FrozenTrial]) -> ParallelAxis:
+    numbers = {trial.number: _number(distribution, trial.params[name]) for trial in trials if name in trial.params}
+    log = bool(getattr(distribution, "log", False))
+    scaled = {number: math.log10(value) if log else value for number, value in numbers.items()}
+    choices = _choices(distribution)
+    low, high = (min(scaled.values()), max(scaled.values())) if choices is None else (0.0, len(choices) - 1.0)
+    ticks = (
+        dict(_ticks(low, high, log=log))
+        if choices is None
+        else {_share(place, low, high): text for place, text in choices.items()}
+    )
+    places = [_share(scaled[trial.number], low, high) if trial.number in scaled else _MISSING for trial in trials]
+    return ParallelAxis(name, places, ticks)
+
+
+def _share(value: float, low: float, high: float) -> float:
+    """Where a value lies between two others, from 0 to 1."""
+    return 0.5 if low == high else (value - low) / (high - low)
+
+
+def _ticks(low: float, high: float, *, log: bool = False) -> Iterator[tuple[float, str]]:
+    shares = [0.5] if low == high else [index / (_TICKS - 1) for index in range(_TICKS)]
+    for share in shares:
+        value = low + share * (high - low)
+        yield share, f"{10**value if log else value:.3g}"
