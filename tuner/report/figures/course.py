@@ -1,6 +1,7 @@
 """How a study and its best trials went: values by trial, and by epoch."""
 
 import math
+from collections.abc import Iterable
 from itertools import accumulate
 
 import optuna
@@ -25,24 +26,22 @@ def optimization_history(study: optuna.Study, metric: str) -> Figure | LeftOut:
     if pruned:
         marks.append(_points("pruned, last value", pruned, GREY))
     if complete:
-        values = [(trial.number, value_of(trial)) for trial in complete]
+        values = _of(complete)
         better = max if study.direction == StudyDirection.MAXIMIZE else min
         best = list(accumulate((value for _, value in values), better))
         marks += [
             _points("complete", values, COLOURS[0]),
             Line("best so far", [number for number, _ in values], best, ORANGE, steps=True),
         ]
-    seen = [y for mark in marks for y in mark.y]
+    seen = [value for _, value in [*pruned, *_of(complete)]]
     limits = seen_range(seen)
-    panel = Panel(Axis("trial"), Axis(metric, limits=limits), marks)
+    panel = Panel(Axis("trial", ticks=_whole(x for mark in marks for x in mark.x)), Axis(metric, limits=limits), marks)
     aim = "higher" if study.direction == StudyDirection.MAXIMIZE else "lower"
     sentence = (
         f"Each point is one trial with the {metric} that it reached ({aim} is better), and the line is the best that "
         "the study had found by then."
     )
-    return Figure(
-        "history", title, sentence, Panels([panel]), outside(limits, (y for _, y in [*pruned, *_of(complete)]))
-    )
+    return Figure("history", title, sentence, Panels([panel]), outside(limits, seen))
 
 
 def learning_curves(study: optuna.Study, metric: str) -> Figure | LeftOut:
@@ -56,11 +55,18 @@ def learning_curves(study: optuna.Study, metric: str) -> Figure | LeftOut:
     for (trial, found), colour in zip(curves, COLOURS, strict=False):
         marks += _curve(trial, found, colour)
     folds = len(curves[0][1]["folds"][0])
+    epochs = Axis("epoch", ticks=_whole(epoch for mark in marks for epoch in mark.x))
     sentence = (
         f"Each line is the {metric} of one trial after each epoch of training, as the mean over the {folds} folds, and "
         "the band around it reaches from the worst to the best fold."
     )
-    return Figure("curves", title, sentence, Panels([Panel(Axis("epoch"), Axis(metric), marks)]))
+    return Figure("curves", title, sentence, Panels([Panel(epochs, Axis(metric), marks)]))
+
+
+def _whole(numbers: Iterable[float]) -> dict[int, str] | None:
+    """Ticks for few whole numbers: else there would be ticks between them."""
+    whole = range(int(min(numbers := list(numbers))), int(max(numbers)) + 1)
+    return {number: str(number) for number in whole} if len(whole) <= 12 else None
 
 
 def _last_seen(study: optuna.Study) -> list[tuple[int, float]]:

@@ -39,11 +39,13 @@ figure_of.register(ConfusionMatrix, confusion_figure)
 @figure_of.register
 def _panels(drawing: Panels) -> Any:
     height = 5.0 if drawing.rows == 1 else 3.0 * drawing.rows
-    figure = Figure(figsize=(10, max(height, 0.2 * _bars(drawing))), layout="constrained")
+    figure = Figure(figsize=(10, max(height, 0.2 * drawing.bars)), layout="constrained")
     for index, panel in enumerate(drawing.panels):
         axes = figure.add_subplot(drawing.rows, drawing.columns, index + 1)
         for mark in panel.marks:
             _draw(mark, axes)
+        if panel.bars:
+            axes.invert_yaxis()
         _label(axes, axes.xaxis, "x", panel.x)
         _label(axes, axes.yaxis, "y", panel.y)
         if index == 0 and len({mark.name for mark in panel.marks if not isinstance(mark, Band)}) > 1:
@@ -64,36 +66,33 @@ def _parallel(drawing: Parallel) -> Any:
         axes.axvline(column, color="black", linewidth=0.8)
         missing = {} if drawing.missing is None else {drawing.missing: "none"}
         for place, text in {**missing, **axis.ticks}.items():
-            axes.text(column + 0.03, place, _plain(text), fontsize="x-small", va="center", bbox=_PALE)
+            axes.text(column + 0.03, place, _short(text), fontsize="x-small", va="center", bbox=_PALE)
     axes.set(xlim=(-0.1, len(drawing.axes) - 0.5), ylim=(low - 0.03, 1.03), yticks=[])
-    axes.set_xticks(list(columns), [_plain(axis.label) for axis in drawing.axes], rotation=20, ha="right")
+    axes.set_xticks(list(columns), [_short(axis.label) for axis in drawing.axes], rotation=20, ha="right")
     return figure
 
 
 _PALE = {"facecolor": "white", "alpha": 0.6, "edgecolor": "none", "pad": 0.5}
 
 
-def _bars(drawing: Panels) -> int:
-    return len(
-        {row for panel in drawing.panels for mark in panel.marks if isinstance(mark, Spans) for row in mark.rows}
-    )
+def _short(text: str) -> str:
+    return _no_formula(text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…")
 
 
-def _plain(text: str) -> str:
+def _no_formula(text: str) -> str:
     """A text as it is: between two dollars Matplotlib would read a formula."""
-    short = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
-    return short.replace("$", r"\$")
+    return text.replace("$", r"\$")
 
 
 def _label(axes: Any, axis: Any, side: str, described: Axis) -> None:
-    axis.set_label_text(_plain(described.label))
+    axis.set_label_text(_no_formula(described.label))
     if described.log:
         getattr(axes, f"set_{side}scale")("log")
     if described.limits is not None:
         getattr(axes, f"set_{side}lim")(described.limits)
     if described.ticks is not None:
         shown = sorted(described.ticks.items())[:: -(-len(described.ticks) // _MOST_TICKS)]
-        axis.set_ticks([place for place, _ in shown], [_plain(text) for _, text in shown])
+        axis.set_ticks([place for place, _ in shown], [_short(text) for _, text in shown])
 
 
 @singledispatch
@@ -103,14 +102,14 @@ def _draw(mark: Any, axes: Any) -> None:  # noqa: ARG001  for those that draw
 
 @_draw.register
 def _points(mark: Points, axes: Any) -> None:
-    axes.plot(mark.x, mark.y, "o", color=mark.colour, markersize=4, alpha=0.7, label=_plain(mark.name))
+    axes.plot(mark.x, mark.y, "o", color=mark.colour, markersize=4, alpha=0.7, label=_short(mark.name))
 
 
 @_draw.register
 def _line(mark: Line, axes: Any) -> None:
     style = "o" if len(mark.x) == 1 else "-"
     how = "steps-post" if mark.steps else "default"
-    axes.plot(mark.x, mark.y, style, color=mark.colour, drawstyle=how, label=_plain(mark.name))
+    axes.plot(mark.x, mark.y, style, color=mark.colour, drawstyle=how, label=_short(mark.name))
 
 
 @_draw.register
@@ -129,5 +128,5 @@ def _spans(mark: Spans, axes: Any) -> None:
         color=mark.colour,
         edgecolor="white",
         linewidth=0.5,
-        label=_plain(mark.name),
+        label=_short(mark.name),
     )

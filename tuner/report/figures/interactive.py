@@ -1,5 +1,6 @@
 """Drawings as interactive figures of Plotly."""
 
+import math
 from collections.abc import Mapping
 from functools import singledispatch
 from html import escape
@@ -14,7 +15,7 @@ from tuner.tracking.pictures import shares_of
 
 _CONFIG = {"displaylogo": False, "responsive": True, "plotlyServerURL": ""}
 _PANEL_HEIGHT = 420
-_ROW_HEIGHT = 18  # of a bar
+_BAR_HEIGHT = 18
 _SCALE = "Viridis"
 
 
@@ -39,9 +40,12 @@ def _panels(drawing: Panels) -> Any:
         place = {"row": index // drawing.columns + 1, "col": index % drawing.columns + 1}
         for mark in panel.marks:
             figure.add_trace(_trace(mark, in_legend=index == 0), **place)
+        if panel.bars:
+            figure.update_yaxes(autorange="reversed", **place)
         figure.update_xaxes(_axis(panel.x), **place)
         figure.update_yaxes(_axis(panel.y), **place)
-    return _laid_out(figure, max(_PANEL_HEIGHT, _bars_height(drawing)) if drawing.rows == 1 else 300 * drawing.rows)
+    height = 300 * drawing.rows if drawing.rows > 1 else 0
+    return _laid_out(figure, max(_PANEL_HEIGHT, 100 + _BAR_HEIGHT * drawing.bars, height))
 
 
 @figure_of.register
@@ -90,17 +94,12 @@ def _laid_out(figure: Any, height: int, top: int = 30) -> Any:
     return figure
 
 
-def _bars_height(drawing: Panels) -> int:
-    rows = {row for panel in drawing.panels for mark in panel.marks if isinstance(mark, Spans) for row in mark.rows}
-    return 100 + _ROW_HEIGHT * len(rows)
-
-
 def _axis(axis: Axis) -> dict[str, Any]:
     found: dict[str, Any] = {"title": {"text": escape(axis.label)}, "automargin": True}
     if axis.log:
         found["type"] = "log"
     if axis.limits is not None:
-        found["range"] = list(axis.limits)
+        found["range"] = [math.log10(limit) if axis.log else limit for limit in axis.limits]
     if axis.ticks is not None:
         texts = [escape(text) for text in axis.ticks.values()]
         found |= {"tickvals": list(axis.ticks), "ticktext": texts}

@@ -46,7 +46,7 @@ class Band:
 
 @dataclass(frozen=True)
 class Spans:
-    """Horizontal bars from a start to an end, each on a row, with a text for whoever points at it."""
+    """Horizontal bars from a start to an end, each on a row from the top, with a text for whoever points at it."""
 
     name: str
     rows: Sequence[int]
@@ -80,10 +80,15 @@ class Panel:
     y: Axis
     marks: Sequence[Mark]
 
+    @property
+    def bars(self) -> int:
+        """The rows that bars are on; their axis counts from the top."""
+        return len({row for mark in self.marks if isinstance(mark, Spans) for row in mark.rows})
+
 
 @dataclass(frozen=True)
 class Panels:
-    """Panels side by side, so many in a row. They share their y axis's label."""
+    """Panels side by side, so many in a row."""
 
     panels: Sequence[Panel]
     columns: int = 1
@@ -92,6 +97,11 @@ class Panels:
     def rows(self) -> int:
         """How many rows they fill."""
         return -(-len(self.panels) // self.columns)
+
+    @property
+    def bars(self) -> int:
+        """The most rows of bars in a panel."""
+        return max(panel.bars for panel in self.panels)
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,20 @@
 """What hyperparameters have to do with the value: importances, slices, parallel coordinates."""
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.importance import PedAnovaImportanceEvaluator
+from optuna.distributions import BaseDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from tuner.report.figures.figure import Figure, LeftOut
-from tuner.report.figures.marks import ORANGE, Axis, Panel, Panels, Parallel, ParallelAxis, Points, Spans
+from tuner.report.figures.marks import BLUE, ORANGE, Axis, Panel, Panels, Parallel, ParallelAxis, Points, Spans
+from tuner.report.figures.scale import Scale, as_number
 from tuner.report.figures.trials import complete_trials, from_worst_to_best, outside, seen_range, value_of
 
 _MOST = 12  # parameters in slices and parallel coordinates: more cannot be read
 _MISSING = -0.12  # where a line crosses the axis of a parameter that its trial does not have
 _TOO_FEW = "it takes two complete trials of different values"
-_TICKS = 5
 
 
 def importances_of(study: optuna.Study) -> dict[str, float]:
@@ -26,6 +24,8 @@ def importances_of(study: optuna.Study) -> dict[str, float]:
     """
     if len({value_of(trial) for trial in complete_trials(study)}) < 2:
         return {}
+    from optuna.importance import PedAnovaImportanceEvaluator  # brings scikit-learn with it
+
     raw = PedAnovaImportanceEvaluator().evaluate(study)
     total = sum(raw.values())
     if not total > 0:
@@ -47,7 +47,7 @@ def importance_bars(importances: Mapping[str, float], metric: str) -> Figure | L
     if len(importances) == 1:
         return LeftOut(title, "the study has one hyperparameter only")
     names, shares = list(importances), list(importances.values())
-    rows = list(range(len(names) - 1, -1, -1))  # the most important on top
+    rows = list(range(len(names)))
     texts = [f"{name}: {share:.1%}" for name, share in importances.items()]
     spans = Spans("importance", rows, [0.0] * len(rows), shares, texts)
     panel = Panel(Axis("share"), Axis("", ticks=dict(zip(rows, names, strict=True))), [spans])
@@ -102,66 +102,36 @@ def _cut(parameters: Mapping[str, BaseDistribution]) -> str:
 
 def _slice(name: str, distribution: BaseDistribution, trials: Sequence[FrozenTrial], y: Axis) -> Panel:
     """One parameter's points, the best trial last so that nothing hides it."""
-    having = [trial for trial in trials if name in trial.params]
-    best = [trial for trial in having if trial is trials[-1]]
-    x = Axis(name, log=bool(getattr(distribution, "log", False)), ticks=_choices(distribution))
-    marks = [_points(name, "trials", distribution, having)]
-    return Panel(x, y, marks + ([_points(name, "best", distribution, best, ORANGE)] if best else []))
+    scale, having = Scale.of(name, distribution, trials), [trial for trial in trials if name in trial.params]
+    others, best = [trial for trial in having if trial is not trials[-1]], [t for t in having if t is trials[-1]]
+    x = Axis(name, scale.log, scale.choices, scale.with_edges())
+    marks = [_points(name, "trials", distribution, others, BLUE), _points(name, "best", distribution, best, ORANGE)]
+    return Panel(x, y, marks)
 
 
 def _points(
-    name: str, called: str, distribution: BaseDistribution, trials: Sequence[FrozenTrial], colour: str = Points.colour
+    name: str, called: str, distribution: BaseDistribution, trials: Sequence[FrozenTrial], colour: str
 ) -> Points:
     return Points(
         called,
-        [_number(distribution, trial.params[name]) for trial in trials],
+        [as_number(distribution, trial.params[name]) for trial in trials],
         [value_of(trial) for trial in trials],
         [f"trial {trial.number}: {trial.params[name]}, {value_of(trial):.6g}" for trial in trials],
         colour,
     )
 
 
-def _number(distribution: BaseDistribution, value: object) -> float:
-    """A parameter's value as a number: of a categorical one, which of the choices it is."""
-    return float(distribution.to_internal_repr(value))
-
-
-def _choices(distribution: BaseDistribution) -> dict[int, str] | None:
-    if not isinstance(distribution, CategoricalDistribution):
-        return None
-    return {place: str(choice) for place, choice in enumerate(distribution.choices)}
-
-
 def _value_axis(trials: Sequence[FrozenTrial], metric: str) -> ParallelAxis:
     """The values; those far from the others are at the ends, since the colours follow this axis."""
     values = [value_of(trial) for trial in trials]
-    low, high = seen_range(values) or (min(values), max(values))
-    places = [_share(min(max(value, low), high), low, high) for value in values]
-    return ParallelAxis(metric, places, dict(_ticks(low, high)))
+    scale = Scale(*(seen_range(values) or (min(values), max(values))))
+    return ParallelAxis(metric, [scale.place(value) for value in values], scale.ticks())
 
 
 def _parallel_axis(name: str, distribution: BaseDistribution, trials: Sequence[FrozenTrial]) -> ParallelAxis:
-    numbers = {trial.number: _number(distribution, trial.params[name]) for trial in trials if name in trial.params}
-    log = bool(getattr(distribution, "log", False))
-    scaled = {number: math.log10(value) if log else value for number, value in numbers.items()}
-    choices = _choices(distribution)
-    low, high = (min(scaled.values()), max(scaled.values())) if choices is None else (0.0, len(choices) - 1.0)
-    ticks = (
-        dict(_ticks(low, high, log=log))
-        if choices is None
-        else {_share(place, low, high): text for place, text in choices.items()}
-    )
-    places = [_share(scaled[trial.number], low, high) if trial.number in scaled else _MISSING for trial in trials]
-    return ParallelAxis(name, places, ticks)
-
-
-def _share(value: float, low: float, high: float) -> float:
-    """Where a value lies between two others, from 0 to 1."""
-    return 0.5 if low == high else (value - low) / (high - low)
-
-
-def _ticks(low: float, high: float, *, log: bool = False) -> Iterator[tuple[float, str]]:
-    shares = [0.5] if low == high else [index / (_TICKS - 1) for index in range(_TICKS)]
-    for share in shares:
-        value = low + share * (high - low)
-        yield share, f"{10**value if log else value:.3g}"
+    scale = Scale.of(name, distribution, trials)
+    places = [
+        scale.place(as_number(distribution, trial.params[name])) if name in trial.params else _MISSING
+        for trial in trials
+    ]
+    return ParallelAxis(name, places, scale.ticks())

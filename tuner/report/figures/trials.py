@@ -29,7 +29,7 @@ def from_worst_to_best(study: optuna.Study, trials: Iterable[FrozenTrial]) -> li
 def seen_range(values: Sequence[float]) -> tuple[float, float] | None:
     """The limits of an axis on which the usual values can be told apart; None where all are usual."""
     low, high = np.quantile(values, [0.25, 0.75])
-    reach = 3 * (high - low)
+    reach = 5 * (high - low)
     usual = [value for value in values if low - reach <= value <= high + reach]
     if len(usual) == len(values) or min(usual) == max(usual):
         return None
