@@ -22,6 +22,11 @@ def shares_of(confusion: ConfusionMatrix) -> np.ndarray:
     return shares
 
 
+def no_formula(text: str) -> str:
+    """A text as it is: between two dollars Matplotlib would read a formula."""
+    return text.replace("$", r"\$")
+
+
 def confusion_figure(confusion: ConfusionMatrix) -> Any:
     """A confusion matrix as a figure of Matplotlib, each row coloured by the shares of its true class."""
     from matplotlib.figure import Figure
@@ -32,11 +37,12 @@ def confusion_figure(confusion: ConfusionMatrix) -> Any:
     side = min(4 + 0.4 * classes, 20)
     figure = Figure(figsize=(side, side), layout="constrained")
     axes = figure.add_subplot()
-    display = ConfusionMatrixDisplay(shares, display_labels=list(confusion.labels))
+    display = ConfusionMatrixDisplay(shares, display_labels=[no_formula(label) for label in confusion.labels])
     display.plot(ax=axes, cmap="Blues", colorbar=False, include_values=False, xticks_rotation="vertical")
     if classes <= _MOST_NUMBERS:
         for (true, predicted), count in np.ndenumerate(counts):
             colour = "white" if shares[true, predicted] > 0.5 else "black"
-            axes.text(predicted, true, str(count) if count else "", ha="center", va="center", color=colour)
-    axes.set_title(confusion.title)
+            if count:
+                axes.text(predicted, true, str(count), ha="center", va="center", color=colour, in_layout=False)
+    axes.set_title(no_formula(confusion.title))
     return figure

@@ -35,7 +35,7 @@ def optimization_history(study: optuna.Study, metric: str) -> Figure | LeftOut:
         ]
     seen = [value for _, value in [*pruned, *_of(complete)]]
     limits = seen_range(seen)
-    panel = Panel(Axis("trial", ticks=_whole(x for mark in marks for x in mark.x)), Axis(metric, limits=limits), marks)
+    panel = Panel(_whole("trial", (x for mark in marks for x in mark.x)), Axis(metric, limits=limits), marks)
     aim = "higher" if study.direction == StudyDirection.MAXIMIZE else "lower"
     sentence = (
         f"Each point is one trial with the {metric} that it reached ({aim} is better), and the line is the best that "
@@ -55,7 +55,7 @@ def learning_curves(study: optuna.Study, metric: str) -> Figure | LeftOut:
     for (trial, found), colour in zip(curves, COLOURS, strict=False):
         marks += _curve(trial, found, colour)
     folds = len(curves[0][1]["folds"][0])
-    epochs = Axis("epoch", ticks=_whole(epoch for mark in marks for epoch in mark.x))
+    epochs = _whole("epoch", (epoch for mark in marks for epoch in mark.x))
     sentence = (
         f"Each line is the {metric} of one trial after each epoch of training, as the mean over the {folds} folds, and "
         "the band around it reaches from the worst to the best fold."
@@ -63,10 +63,11 @@ def learning_curves(study: optuna.Study, metric: str) -> Figure | LeftOut:
     return Figure("curves", title, sentence, Panels([Panel(epochs, Axis(metric), marks)]))
 
 
-def _whole(numbers: Iterable[float]) -> dict[int, str] | None:
-    """Ticks for few whole numbers: else there would be ticks between them."""
-    whole = range(int(min(numbers := list(numbers))), int(max(numbers)) + 1)
-    return {number: str(number) for number in whole} if len(whole) <= 12 else None
+def _whole(label: str, numbers: Iterable[float]) -> Axis:
+    """An axis of whole numbers: few of them have a tick each, else there would be some in between."""
+    numbers = list(numbers)
+    each = range(int(min(numbers)), int(max(numbers)) + 1)
+    return Axis(label, ticks={number: str(number) for number in each} if len(each) <= 12 else None, whole=True)
 
 
 def _last_seen(study: optuna.Study) -> list[tuple[int, float]]:

@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 
 from tuner.report.figures.marks import Axis, Band, Drawing, Line, Panels, Parallel, Points, Spans
 from tuner.tracking import ConfusionMatrix
-from tuner.tracking.pictures import confusion_figure
+from tuner.tracking.pictures import confusion_figure, no_formula
 
-_DPI = 120
+_DPI = 100
 _MOST_TICKS = 30
+_TALLEST = 20  # inches
 _LONGEST = 24  # characters of a tick's text
 
 
@@ -39,12 +40,13 @@ figure_of.register(ConfusionMatrix, confusion_figure)
 @figure_of.register
 def _panels(drawing: Panels) -> Any:
     height = 5.0 if drawing.rows == 1 else 3.0 * drawing.rows
-    figure = Figure(figsize=(10, max(height, 0.2 * drawing.bars)), layout="constrained")
+    figure = Figure(figsize=(10, max(height, min(0.2 * drawing.bars, _TALLEST))), layout="constrained")
     for index, panel in enumerate(drawing.panels):
         axes = figure.add_subplot(drawing.rows, drawing.columns, index + 1)
         for mark in panel.marks:
             _draw(mark, axes)
         if panel.bars:
+            axes.margins(y=0.02)
             axes.invert_yaxis()
         _label(axes, axes.xaxis, "x", panel.x)
         _label(axes, axes.yaxis, "y", panel.y)
@@ -66,7 +68,7 @@ def _parallel(drawing: Parallel) -> Any:
         axes.axvline(column, color="black", linewidth=0.8)
         missing = {} if drawing.missing is None else {drawing.missing: "none"}
         for place, text in {**missing, **axis.ticks}.items():
-            axes.text(column + 0.03, place, _short(text), fontsize="x-small", va="center", bbox=_PALE)
+            axes.text(column + 0.03, place, _short(text), fontsize="x-small", va="center", bbox=_PALE, in_layout=False)
     axes.set(xlim=(-0.1, len(drawing.axes) - 0.5), ylim=(low - 0.03, 1.03), yticks=[])
     axes.set_xticks(list(columns), [_short(axis.label) for axis in drawing.axes], rotation=20, ha="right")
     return figure
@@ -76,18 +78,15 @@ _PALE = {"facecolor": "white", "alpha": 0.6, "edgecolor": "none", "pad": 0.5}
 
 
 def _short(text: str) -> str:
-    return _no_formula(text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…")
-
-
-def _no_formula(text: str) -> str:
-    """A text as it is: between two dollars Matplotlib would read a formula."""
-    return text.replace("$", r"\$")
+    return no_formula(text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…")
 
 
 def _label(axes: Any, axis: Any, side: str, described: Axis) -> None:
-    axis.set_label_text(_no_formula(described.label))
+    axis.set_label_text(no_formula(described.label))
     if described.log:
         getattr(axes, f"set_{side}scale")("log")
+    if described.whole:
+        axis.get_major_locator().set_params(integer=True)
     if described.limits is not None:
         getattr(axes, f"set_{side}lim")(described.limits)
     if described.ticks is not None:

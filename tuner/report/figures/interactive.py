@@ -15,7 +15,7 @@ from tuner.tracking.pictures import shares_of
 
 _CONFIG = {"displaylogo": False, "responsive": True, "plotlyServerURL": ""}
 _PANEL_HEIGHT = 420
-_BAR_HEIGHT = 18
+_BAR_HEIGHT, _TALLEST = 18, 2000
 _SCALE = "Viridis"
 
 
@@ -45,7 +45,7 @@ def _panels(drawing: Panels) -> Any:
         figure.update_xaxes(_axis(panel.x), **place)
         figure.update_yaxes(_axis(panel.y), **place)
     height = 300 * drawing.rows if drawing.rows > 1 else 0
-    return _laid_out(figure, max(_PANEL_HEIGHT, 100 + _BAR_HEIGHT * drawing.bars, height))
+    return _laid_out(figure, max(_PANEL_HEIGHT, min(100 + _BAR_HEIGHT * drawing.bars, _TALLEST), height))
 
 
 @figure_of.register
@@ -98,6 +98,8 @@ def _axis(axis: Axis) -> dict[str, Any]:
     found: dict[str, Any] = {"title": {"text": escape(axis.label)}, "automargin": True}
     if axis.log:
         found["type"] = "log"
+    if axis.whole:
+        found["tickformat"] = "d"
     if axis.limits is not None:
         found["range"] = [math.log10(limit) if axis.log else limit for limit in axis.limits]
     if axis.ticks is not None:

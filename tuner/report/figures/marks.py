@@ -64,12 +64,14 @@ class Axis:
     """An axis.
 
     ticks: the texts of its places where they are no numbers. limits: what is seen of it at first; None shows all.
+    whole: whether it has whole numbers only.
     """
 
     label: str
     log: bool = False
     ticks: Mapping[int, str] | None = None
     limits: tuple[float, float] | None = None
+    whole: bool = False
 
 
 @dataclass(frozen=True)
