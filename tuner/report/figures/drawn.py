@@ -50,7 +50,7 @@ def _panels(drawing: Panels) -> Any:
             axes.invert_yaxis()
         _label(axes, axes.xaxis, "x", panel.x)
         _label(axes, axes.yaxis, "y", panel.y)
-        if index == 0 and len({mark.name for mark in panel.marks if not isinstance(mark, Band)}) > 1:
+        if index == 0 and panel.has_legend:
             axes.legend(fontsize="small")
     return figure
 

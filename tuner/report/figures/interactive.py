@@ -39,7 +39,7 @@ def _panels(drawing: Panels) -> Any:
     for index, panel in enumerate(drawing.panels):
         place = {"row": index // drawing.columns + 1, "col": index % drawing.columns + 1}
         for mark in panel.marks:
-            figure.add_trace(_trace(mark, in_legend=index == 0), **place)
+            figure.add_trace(_trace(mark, in_legend=index == 0 and panel.has_legend), **place)
         if panel.bars:
             figure.update_yaxes(autorange="reversed", **place)
         figure.update_xaxes(_axis(panel.x), **place)
@@ -97,7 +97,7 @@ def _laid_out(figure: Any, height: int, top: int = 30) -> Any:
 def _axis(axis: Axis) -> dict[str, Any]:
     found: dict[str, Any] = {"title": {"text": escape(axis.label)}, "automargin": True}
     if axis.log:
-        found["type"] = "log"
+        found |= {"type": "log", "exponentformat": "power", "dtick": 1}
     if axis.whole:
         found["tickformat"] = "d"
     if axis.limits is not None:

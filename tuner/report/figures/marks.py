@@ -83,6 +83,11 @@ class Panel:
     marks: Sequence[Mark]
 
     @property
+    def has_legend(self) -> bool:
+        """Whether it has marks to be told apart."""
+        return len({mark.name for mark in self.marks if not isinstance(mark, Band)}) > 1
+
+    @property
     def bars(self) -> int:
         """The rows that bars are on; their axis counts from the top."""
         return len({row for mark in self.marks if isinstance(mark, Spans) for row in mark.rows})
