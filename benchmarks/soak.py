@@ -110,7 +110,7 @@ def soak(seconds: float, workers: int, seed: int, folder: Path) -> Outcome:
         seed: of what happens when.
         folder: of everything, empty.
     """
-    for name in ("postgres", "mlflow", "project"):
+    for name in ("mlflow", "project"):
         (folder / name).mkdir()
     database, tracker = Postgres(folder / "postgres"), Mlflow(folder / "mlflow")
     study = Soaked(folder / "project", database, tracker, Outcome(workers=workers))

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import optuna
@@ -518,3 +519,19 @@ def test_help_is_quick_and_imports_nothing_heavy(folder):
         subprocess.run([TUNER, "--help"], capture_output=True, check=True)
         seconds.append(time.perf_counter() - began)
     assert min(seconds) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"), [("tuner re", "resume"), ("tuner run --che", "--checkpoint-every --checkpoint-dir")]
+)
+def test_the_shell_completes_commands_and_options(words, completed):
+    script = subprocess.run([TUNER, "completion", "bash"], capture_output=True, text=True, check=True).stdout
+    asked = f"COMP_WORDS=({words}); COMP_CWORD={words.count(' ')}; _tuner_completion {TUNER}"
+    code = f'{script}\n{asked}; echo "${{COMPREPLY[@]}}"'
+    said = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said == f"{completed}\n"
+
+
+def test_the_version_is_that_of_the_package():
+    said = subprocess.run([TUNER, "--version"], capture_output=True, text=True, check=True).stdout
+    assert said == f"tuner, version {version('tuner')}\n"

@@ -18,6 +18,7 @@ import sqlalchemy
 import tuner
 from benchmarks.servers import Postgres
 from tests.study.conftest import iris_experiment
+from tests.tracking.helpers import until
 from tuner import InputError, datasets
 from tuner.study import Interrupted, Options
 from tuner.study.checkpoints import newest_in
@@ -49,13 +50,16 @@ def listening(process):
 
 @pytest.mark.parametrize(("words", "open_to_all"), [((), False), (("--host", "0.0.0.0"), True)])
 def test_the_ui_listens_to_this_machine_alone_unless_told_otherwise_and_says_so(tmp_path, words, open_to_all):
-    process = start(tmp_path, "ui", "--port", "0", *words)
-    said = []
+    browser = f'{sys.executable} -c \'import sys; open("seen", "w").write(sys.argv[1])\' %s'
+    process = start(tmp_path, "ui", "--port", "0", "--open", *words, BROWSER=browser)
+    said, seen = [], tmp_path / "seen"
     for line in process.stderr:
         said.append(line)
         if "http://" in line:
             break
     found = set(listening(psutil.Process(process.pid)))
+    until(lambda: seen.exists() and seen.read_text())
+    assert f"MLflow: {seen.read_text()} (" in said[-1]
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
     assert found

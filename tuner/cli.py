@@ -5,6 +5,7 @@ import functools
 import json
 import logging
 import os
+import shlex
 import sys
 import time
 import traceback
@@ -117,7 +118,7 @@ def run(
         fix = "Add --ray, or give this command as often, each with the same PostgreSQL as --storage."
         raise InputError("--workers goes with --ray", workers, fix)
 
-    options = Options(parallel_trials=_parallel(parallel_trials), **chosen)
+    options = Options(parallel_trials=_parallel(parallel_trials), command=_command(), **chosen)
     options.check()
     _quieten()
     progress = None if quiet else _progress(options.trials)
@@ -149,7 +150,7 @@ def resume(study: str, *, quiet: bool, as_json: bool, **chosen: Any) -> str:
     """Complete STUDY from what it remembers."""
     from tuner.study import Options, resume_study
 
-    options = Options(**chosen)
+    options = Options(command=_command(), **chosen)
     _quieten()
     progress = None if quiet else _progress(options.trials)
     result = resume_study(study, options, progress=progress, say=_say, began=_STARTED)
@@ -220,12 +221,45 @@ def check(experiment: str, settings: tuple[str, ...], *, as_json: bool) -> str:
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=5000, show_default=True, help="A free one is taken if it is not."
 )
-def ui(tracking_uri: str, host: str, port: int) -> None:
+@click.option("--open", "open_browser", is_flag=True, help="Send the browser there.")
+def ui(tracking_uri: str, host: str, port: int, *, open_browser: bool) -> None:
     """Browse the results in the MLflow UI."""
     from tuner.tracking import check_tracking_uri, serve_ui
 
     check_tracking_uri(tracking_uri)
-    sys.exit(serve_ui(tracking_uri, port, host))
+    sys.exit(serve_ui(tracking_uri, port, host, open_browser=open_browser))
+
+
+@app.command()
+@storage_option
+@tracking_option
+@json_option
+def doctor(storage: str, tracking_uri: str, *, as_json: bool) -> str:
+    """Say what there is on this machine, and whether what tuner needs works: 1 is the exit code where it does not."""
+    from tuner.report import doctor as report
+
+    _quieten()
+    findings = report.examine(storage, tracking_uri)
+    said = _json(report.as_json(findings)) if as_json else report.as_text(findings)
+    if any(finding.works is False for finding in findings):
+        raise NotWell(said)
+    return said
+
+
+@app.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> str:
+    """Print the completion of SHELL for tuner: eval "$(tuner completion bash)" switches it on."""
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise InputError("there is no completion for this shell", shell, "Name bash, zsh or fish.")
+    return kind(app, {}, "tuner", "_TUNER_COMPLETE").source()
+
+
+class NotWell(Exception):
+    """Something that tuner needs does not work; the message is what was found."""
 
 
 def command() -> None:
@@ -250,7 +284,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _exit_code(words: list[str], *, as_json: bool) -> int:
     try:
         with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():  # a user's code may print
-            answer = app.main(words, prog_name="tuner", standalone_mode=False)
+            answer = app.main(words, prog_name="tuner", standalone_mode=False, obj=words)
     except (KeyboardInterrupt, click.Abort) as interruption:
         said = interruption.__cause__ or interruption  # click wraps what Ctrl-C raised
         click.echo(str(said) or "interrupted", err=True)
@@ -258,6 +292,9 @@ def _exit_code(words: list[str], *, as_json: bool) -> int:
     except (InputError, click.UsageError) as error:
         _refuse(error, words, as_json=as_json)
         return 2
+    except NotWell as found:
+        click.echo(str(found))
+        return 1
     except Exception as error:  # noqa: BLE001  whatever fails while running is exit code 1, said once
         _fail(error, as_json=as_json)
         return 1
@@ -276,6 +313,12 @@ def _refuse(error: InputError | click.UsageError, words: list[str], *, as_json: 
         shown = {word: _without_credentials(word) for word in words}
         message = functools.reduce(lambda text, word: text.replace(word, shown[word]), words, error.format_message())
         _complain(message, " ".join(map(shown.__getitem__, words)), f"See {command} --help.", as_json=as_json)
+
+
+def _command() -> str:
+    """What was typed, as it may be shown."""
+    words = click.get_current_context().find_root().obj or []
+    return shlex.join(["tuner", *map(_without_credentials, words)])
 
 
 def _without_credentials(word: str) -> str:
@@ -323,9 +366,9 @@ def _quieten() -> None:
 
 
 def _progress(total: int) -> Any:
-    from tuner.report.progress import ProgressSink
+    from tuner.report.progress import progress_of
 
-    return ProgressSink(total)
+    return progress_of(total)
 
 
 def _say(sentence: str) -> None:

@@ -32,7 +32,7 @@ SCRIPT = """
 import json, sys
 from tuner.cli import _exit_code
 from tuner.cluster import run_on_ray
-from tuner.report.progress import ProgressSink
+from tuner.report.progress import progress_of
 from tuner.study import Interrupted, Options
 
 asked = json.loads(sys.argv[1])
@@ -41,7 +41,7 @@ options = Options(tracking_uri=None, **asked)
 say = lambda words: print("note:", words, file=sys.stderr, flush=True)
 try:
     result = run_on_ray("iris.py", settings, STUDY, options, address=address, workers=workers,
-                        progress=ProgressSink(options.trials), say=say)
+                        progress=progress_of(options.trials), say=say)
 except Interrupted as interruption:
     sys.exit(interruption.code)
 print(json.dumps(result.as_json()))

@@ -85,7 +85,13 @@ def test_one_that_stays_away_ends_the_study_cleanly_and_it_goes_on_later(server,
 def test_what_concerns_the_study_as_a_whole_waits_for_the_server_too(server):
     storage = open_storage(server.url)
     study = optuna.create_study(study_name="s", storage=storage)
-    for call in (lambda: study.set_user_attr("a", 1), lambda: study.user_attrs, storage.names):
+    study.add_trial(optuna.trial.create_trial(value=1.0))
+    late = open_storage(server.url)
+
+    def read():
+        assert len(late.get_all_trials(study._study_id)) == 1
+
+    for call in (lambda: study.set_user_attr("a", 1), lambda: study.user_attrs, storage.names, read):
         server.stop()
         starter = threading.Timer(1, server.start)
         starter.start()
@@ -93,3 +99,4 @@ def test_what_concerns_the_study_as_a_whole_waits_for_the_server_too(server):
         starter.join()
     assert study.user_attrs == {"a": 1}
     storage.close()
+    late.close()

@@ -164,7 +164,7 @@ def values(trials):
 
 @pytest.mark.parametrize(
     ("workers", "trials", "epochs", "kills"),
-    [(2, 12, 300, 2), pytest.param(4, 150, 3000, 100, marks=pytest.mark.slow)],
+    [(2, 12, 300, 2), pytest.param(4, 150, 300, 100, marks=pytest.mark.slow)],
 )
 def test_workers_that_are_killed_lose_nothing_and_double_nothing(project, workers, trials, epochs, kills):
     made = project(epochs=epochs)

@@ -6,6 +6,7 @@ from statistics import mean
 from typing import Any
 
 from tuner.report.costs import cost_in_full, cost_in_short
+from tuner.report.ranking import aligned, importances, ranking, weights
 from tuner.study import DEFAULT_STORAGE, DEFAULT_TRACKING, BestTrial, StudyResult
 from tuner.tracking import absolute, without_credentials
 
@@ -23,10 +24,11 @@ def summary(
         result: of the study.
         storage: where it is kept.
         usual: the storage and the tracking URI of commands that name none.
-        full: a line for each part of the cost and for each program, not one for all.
+        full: the best trials and the importances too, and a line for each part of the cost and for each program.
     """
     lines = [f"study {result.study.study_name}", f"  trials      {_trials(result.trials)}"]
     lines += _best(result.best, result.memory.metric) if result.best else ["  best        no trial is complete"]
+    lines += _more(result) if full else []
     if result.cost:
         lines += cost_in_full(result.cost, result.cost_total) if full else cost_in_short(result.cost)
     lines += ["", "next:", *(f"  {command}" for command in _next(result, storage, *usual))]
@@ -40,12 +42,19 @@ def table(results: Iterable[StudyResult]) -> str:
         best = "-" if result.best is None else f"{result.best.value:.4f}"
         ended = sum(result.trials[state] for state in ("complete", "pruned", "failed"))
         rows.append((result.study.study_name, str(ended), best, result.memory.metric, result.as_json()["experiment"]))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(aligned(rows))
 
 
 def _trials(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "none"
+
+
+def _more(result: StudyResult) -> list[str]:
+    """The best trials side by side, and what mattered."""
+    best, found = ranking(result.study, result.memory.metric), importances(result.study)
+    lines = ["", "the best trials:", *best] if best else []
+    lines += ["", "what tells the good trials from the others (PED-ANOVA):", *weights(found)] if found else []
+    return [*lines, ""]
 
 
 def _best(best: BestTrial, metric: str) -> list[str]:

@@ -86,7 +86,7 @@ class Loop:
         interrupted: Callable[[], bool],
         keeper: Keeper | None,
     ) -> None:
-        self._study, self._experiment, self._engine = study, experiment, engine
+        self._study, self._experiment, self._engine, self._sink = study, experiment, engine, sink
         self._storage = cast("Storage", study._storage)
         self._plan, self._ledger, self._interrupted, self._keeper = plan, ledger, interrupted, keeper
         self._trials = Trials(study, experiment, engine, sink, ledger, deterministic=plan.deterministic)
@@ -202,9 +202,9 @@ class Loop:
                 self._keeper.last(self._trials.numbers, self._trials.kept, self._checkpoint_of)
 
     def _checkpoint_of(self, trials: Sequence[Kept]) -> Checkpoint:
-        all_trials = self._study.get_trials(deepcopy=False)
-        waiting = [trial.number for trial in all_trials if trial.state == TrialState.WAITING]
-        return Checkpoint(len(all_trials), waiting, trials, self._engine.scheduler)
+        states = self._storage.known_states(self._study._study_id)
+        waiting = [number for number, state in enumerate(states) if state == TrialState.WAITING]
+        return Checkpoint(len(states), waiting, trials, self._engine.scheduler)
 
     @property
     def _begun(self) -> int:
@@ -216,7 +216,7 @@ class Loop:
         """Whether the study's first trials have all failed."""
         if self._trials.succeeded:
             return False
-        states = [trial.state for trial in self._study.get_trials(deepcopy=False)]
+        states = self._storage.known_states(self._study._study_id)
         self._trials.succeeded = TrialState.COMPLETE in states or TrialState.PRUNED in states
         return not self._trials.succeeded and states.count(TrialState.FAIL) >= min(_FAILURES_TO_STOP, self._total)
 
@@ -281,4 +281,8 @@ class Loop:
         with self._ledger.phase("device_wait"):
             results = self._engine.collect()
         with self._ledger.phase("ask_tell"):
+            before = len(self._trials)
             self._trials.measure(results)
+        if len(self._trials) < before:
+            states = self._storage.known_states(self._study._study_id)
+            self._sink.study_counted(sum(state.is_finished() for state in states))

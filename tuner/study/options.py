@@ -24,7 +24,7 @@ class Options:
     seed: of sampler and trainings. deterministic: decide nothing by what was measured.
     allow_changed: go on although the experiment is not what it was. checkpoint_every: seconds from one checkpoint of
     half-trained trials to the next, 0 keeps none. checkpoint_dir: where they are; beside the database by default.
-    lease: seconds that a worker may be silent until others take its trials over.
+    lease: seconds that a worker may be silent until others take its trials over. command: that is run, to be shown.
     """
 
     trials: int = DEFAULT_TRIALS
@@ -38,6 +38,7 @@ class Options:
     checkpoint_every: float = DEFAULT_CHECKPOINT
     checkpoint_dir: str | None = None
     lease: float = DEFAULT_LEASE
+    command: str | None = None
 
     def check(self) -> None:
         """Check what can be checked without touching anything.

@@ -38,11 +38,16 @@ _STATES = {
 
 @dataclass(frozen=True)
 class Shown:
-    """What tracking shows of an experiment: its fields, the metrics of every epoch (None: all), the classes' names."""
+    """What tracking shows of an experiment: its fields, the metrics of every epoch (None: all), the classes' names.
+
+    origin: tags that tell where the study came from. dataset: name, source, digest and profile of the data.
+    """
 
     parameters: dict[str, Any] = field(default_factory=dict)
     curves: list[str] | None = None
     labels: list[str] | None = None
+    origin: dict[str, str] = field(default_factory=dict)
+    dataset: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

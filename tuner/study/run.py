@@ -27,6 +27,7 @@ from tuner.study.options import (
     DEFAULT_TRIALS,
     Options,
 )
+from tuner.study.origin import dataset_of, origin_of
 from tuner.study.record import memory_of, shown_of
 from tuner.study.result import StudyResult
 from tuner.study.samplers import make_sampler
@@ -161,7 +162,11 @@ def run_study(
         )
         memory = replace(
             memory,
-            shown=shown_of(experiment, arrays.prepared.labels),
+            shown=replace(
+                shown_of(experiment, arrays.prepared.labels),
+                origin=origin_of(source, options.command, memory.libraries),
+                dataset=dataset_of(experiment, arrays.prepared),
+            ),
             checkpoint_dir=options.checkpoint_dir and str(Path(options.checkpoint_dir).absolute()),
         )
         direction = arrays.task.metrics[experiment.metric].direction

@@ -1,5 +1,7 @@
 """What tracking shows of a study, from nothing but its database."""
 
+from typing import Any
+
 import optuna
 from optuna.trial import TrialState
 
@@ -7,7 +9,7 @@ from tuner.study.record import BEST, StudyMemory
 from tuner.study.result import best_trial
 from tuner.study.storage import without_password
 from tuner.study.stored import known, trial_record
-from tuner.tracking import ConfusionMatrix, StudyOutcome, StudyRecord, TrialRecord
+from tuner.tracking import ConfusionMatrix, DatasetRecord, StudyOutcome, StudyRecord, TrialRecord
 
 
 def study_record(study: optuna.Study, memory: StudyMemory, storage_url: str) -> StudyRecord:
@@ -15,16 +17,24 @@ def study_record(study: optuna.Study, memory: StudyMemory, storage_url: str) -> 
     return StudyRecord(
         study=study.study_name,
         experiment=memory.experiment,
-        tags={
+        tags=memory.shown.origin
+        | {
             "tuner.seed": str(memory.seed),
             "tuner.file": memory.file or "",
             "tuner.storage": without_password(storage_url),
             "tuner.direction": study.direction.name.lower(),
+            "tuner.metric": memory.metric,
         },
         key=memory.key,
         parameters=memory.shown.parameters | {"parallel_trials": memory.parallel_trials, "seed": memory.seed},
+        dataset=_dataset_of(memory.shown.dataset),
         description=f"Study {study.study_name}: {memory.experiment}, {memory.metric} over the folds.",
     )
+
+
+def _dataset_of(shown: dict[str, Any]) -> DatasetRecord | None:
+    names = ("name", "source", "digest", "profile")
+    return DatasetRecord(*(shown[name] for name in names)) if set(names) <= shown.keys() else None
 
 
 def finished_trials(study: optuna.Study, memory: StudyMemory) -> list[TrialRecord]:

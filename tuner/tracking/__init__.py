@@ -1,15 +1,32 @@
 """Tracking: a sink for what happened in a study. All that touches MLflow is in this package."""
 
+from tuner.tracking.client import experiments_in
 from tuner.tracking.mlflow_sink import MlflowSink
-from tuner.tracking.records import Company, ConfusionMatrix, StudyOutcome, StudyRecord, TrialRecord, TrialState
+from tuner.tracking.records import (
+    Company,
+    ConfusionMatrix,
+    DatasetRecord,
+    StudyOutcome,
+    StudyRecord,
+    TrialRecord,
+    TrialState,
+)
 from tuner.tracking.server import serve_ui
 from tuner.tracking.sink import CompositeSink, MemorySink, NullSink, Sink
-from tuner.tracking.uri import absolute, check_at_signs, check_tracking_uri, without_credentials, without_secrets
+from tuner.tracking.uri import (
+    absolute,
+    check_at_signs,
+    check_tracking_uri,
+    sqlite_path,
+    without_credentials,
+    without_secrets,
+)
 
 __all__ = [
     "Company",
     "CompositeSink",
     "ConfusionMatrix",
+    "DatasetRecord",
     "MemorySink",
     "MlflowSink",
     "NullSink",
@@ -21,8 +38,10 @@ __all__ = [
     "absolute",
     "check_at_signs",
     "check_tracking_uri",
+    "experiments_in",
     "open_sink",
     "serve_ui",
+    "sqlite_path",
     "without_credentials",
     "without_secrets",
 ]

@@ -37,6 +37,11 @@ def connect(tracking_uri: str) -> Any:
     return MlflowClient(tracking_uri=tracking_uri)
 
 
+def experiments_in(tracking_uri: str) -> int:
+    """How many experiments there are: what MLflow says where it works."""
+    return len(connect(tracking_uri).search_experiments(max_results=1000))
+
+
 def _make_store(file: Path, client: Any) -> None:
     """Make an SQLite store beside its place and put it there when it is whole.
 

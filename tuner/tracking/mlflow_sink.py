@@ -55,6 +55,9 @@ class MlflowSink:
         """Delete the trial's run."""
         self._writer.put(lambda drafts: drafts.requeued(number))
 
+    def study_counted(self, ended: int) -> None:
+        """Nothing: MLflow counts its runs."""
+
     def training_ended(self) -> None:
         """Write what waits at once."""
         self._writer.hurry()

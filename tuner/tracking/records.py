@@ -10,6 +10,23 @@ StudyOutcome = Literal["finished", "interrupted", "failed"]
 
 
 @dataclass(frozen=True)
+class DatasetRecord:
+    """A data set.
+
+    Attributes:
+        name: for people.
+        source: the file or function that it came from.
+        digest: of its contents, 36 characters at most.
+        profile: what is in it.
+    """
+
+    name: str
+    source: str
+    digest: str
+    profile: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class StudyRecord:
     """A study.
 
@@ -21,6 +38,7 @@ class StudyRecord:
         description: for people.
         key: of the study alone, whatever its name and database: its run is found again by it.
         run_id: its run, where that is known already.
+        dataset: that it is on.
     """
 
     study: str
@@ -30,6 +48,7 @@ class StudyRecord:
     description: str = ""
     key: str = ""
     run_id: str | None = None
+    dataset: DatasetRecord | None = None
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
 """The start of a study in MLflow: its experiment, its run, and each finished trial shown exactly once."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tuner.tracking.client import clean, clean_tags, log
 from tuner.tracking.drafts import Drafts
-from tuner.tracking.records import StudyRecord, TrialRecord
+from tuner.tracking.records import DatasetRecord, StudyRecord, TrialRecord
 from tuner.tracking.runs import KEY, STATE, STATUS, STUDY, TRIAL, TrialRuns, children, delete
 
 _NOTE = "mlflow.note.content"
@@ -50,6 +51,18 @@ def describe_parent(client: Any, run: Any, study: StudyRecord) -> None:
     parameters = {key: value for key, value in study.parameters.items() if clean(key) not in run.data.params}
     tags = {key: value for key, value in _tags(study).items() if run.data.tags.get(key) != value}
     log(client, run.info.run_id, parameters=parameters, tags=tags)
+    if study.dataset is not None:
+        _log_dataset(client, run, study.dataset)
+
+
+def _log_dataset(client: Any, run: Any, dataset: DatasetRecord) -> None:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    if any(shown.dataset.digest == dataset.digest for shown in run.inputs.dataset_inputs):
+        return
+    source, profile = json.dumps({"uri": dataset.source}), json.dumps(dataset.profile)
+    logged = Dataset(dataset.name[:500], dataset.digest, "local", source, profile=profile)
+    client.log_inputs(run.info.run_id, [DatasetInput(logged, [InputTag("mlflow.data.context", "training")])])
 
 
 def show_known(

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -19,13 +20,14 @@ _LOOPBACK = "127.0.0.1"
 _GRACE_SECONDS = 10.0
 
 
-def serve_ui(tracking_uri: str, port: int, host: str = _LOOPBACK) -> int:
+def serve_ui(tracking_uri: str, port: int, host: str = _LOOPBACK, *, open_browser: bool = False) -> int:
     """Serve MLflow's user interface until Ctrl-C, and say on stderr where, and to whom.
 
     Args:
         tracking_uri: of an SQL store; of a server there is nothing to serve, only its address to say.
         port: to listen on; where it is taken, a free one is found.
         host: to listen on; by default nobody but this machine is listened to.
+        open_browser: whether the browser is sent there.
 
     Returns:
         The exit code: 0 after Ctrl-C.
@@ -35,6 +37,8 @@ def serve_ui(tracking_uri: str, port: int, host: str = _LOOPBACK) -> int:
     """
     if tracking_uri.startswith(("http://", "https://", "databricks")):
         _say(f"MLflow is a server already: {without_credentials(tracking_uri)}")
+        if open_browser:
+            webbrowser.open(without_credentials(tracking_uri))
         return 0
     free = free_port(port, host)
     if port and free != port:
@@ -42,7 +46,7 @@ def serve_ui(tracking_uri: str, port: int, host: str = _LOOPBACK) -> int:
     with _stopped_by_sigterm():
         process = _start(tracking_uri, free, host)
         try:
-            return _wait(process, host, free)
+            return _wait(process, host, free, open_browser=open_browser)
         except KeyboardInterrupt:
             return 0
         finally:
@@ -98,7 +102,7 @@ def _start(tracking_uri: str, port: int, host: str) -> subprocess.Popen[bytes]:
     )
 
 
-def _wait(process: subprocess.Popen[bytes], host: str, port: int) -> int:
+def _wait(process: subprocess.Popen[bytes], host: str, port: int, *, open_browser: bool) -> int:
     address = f"http://{_here(host)}:{port}"
     _say("MLflow starts ...")
     if not is_loopback(host):
@@ -107,6 +111,8 @@ def _wait(process: subprocess.Popen[bytes], host: str, port: int) -> int:
         time.sleep(0.2)
     if process.poll() is None:
         _say(f"MLflow: {address} (Ctrl-C ends it)")
+        if open_browser:
+            webbrowser.open(address)
     return process.wait()
 
 

@@ -32,6 +32,9 @@ class Sink(Protocol):
     def trial_requeued(self, number: int) -> None:
         """A trial was stopped and will run again: what it showed goes."""
 
+    def study_counted(self, ended: int) -> None:
+        """So many trials of the study have ended, here and elsewhere."""
+
     def training_ended(self) -> None:
         """All trials have ended: what waits may be written at once, whatever it costs."""
 
@@ -66,6 +69,9 @@ class NullSink:
         """Nothing."""
 
     def trial_requeued(self, number: int) -> None:
+        """Nothing."""
+
+    def study_counted(self, ended: int) -> None:
         """Nothing."""
 
     def training_ended(self) -> None:
@@ -176,6 +182,11 @@ class CompositeSink:
         """Tell all."""
         for sink in self.sinks:
             sink.trial_requeued(number)
+
+    def study_counted(self, ended: int) -> None:
+        """Tell all."""
+        for sink in self.sinks:
+            sink.study_counted(ended)
 
     def training_ended(self) -> None:
         """Tell all."""

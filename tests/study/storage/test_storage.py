@@ -15,6 +15,8 @@ from optuna.trial import TrialState
 from tests.study.storage.conftest import contents, draw, in_database, new_study
 from tuner.study.storage import (
     RESOLVED,
+    open_storage,
+    reading,
     report_epochs,
     requeue,
     set_attributes,
@@ -82,7 +84,7 @@ def test_reading_asks_no_database(storage):
     engine = storage._backend.engine
     sqlalchemy.event.listen(engine, "before_cursor_execute", count := lambda *given: statements.append(given[2]))
     try:
-        storage._mirrors[study._study_id].synced = time.monotonic()
+        storage._mirrors[study._study_id].synced_whole = time.monotonic()
         with storage.together():  # the writer waits as well
             draw(trial)
             trial.report(0.6, 2)
@@ -181,3 +183,52 @@ def test_threads_share_a_storage(storage, url):
     storage.flush()
     assert study.trials == in_database(url)
     assert len(study.trials) == 60
+
+
+def test_known_states_are_read_from_nowhere(storage, url, monkeypatch):
+    study = new_study(storage)
+    for value in (1.0, 2.0):
+        study.tell(study.ask(), value)
+    study.ask()
+    storage.flush()
+    asked = []
+
+    def ask(*given):
+        asked.append(given[2])
+
+    monkeypatch.setattr(reading, "_SYNC_SECONDS", 0.0)
+    sqlalchemy.event.listen(storage._backend.engine, "before_cursor_execute", ask)
+    try:
+        states = [TrialState.COMPLETE, TrialState.COMPLETE, TrialState.RUNNING]
+        assert storage.known_states(study._study_id) == states
+        assert asked == []
+        assert storage.begun(study._study_id) == 3
+        assert asked
+    finally:
+        sqlalchemy.event.remove(storage._backend.engine, "before_cursor_execute", ask)
+
+
+def test_what_others_run_is_read_whole_only_where_somebody_asks(storage, url, monkeypatch):
+    study = new_study(storage)
+    other = open_storage(url)
+    others = optuna.load_study(study_name="s", storage=other)
+    trial = others.ask()
+    trial.report(0.5, 1)
+    other.flush()
+    assert storage.begun(study._study_id) == 1
+    trial.report(0.6, 2)
+    other.flush()
+    monkeypatch.setattr(reading, "_SYNC_SECONDS", 0.0)
+    read = []
+    monkeypatch.setattr(
+        storage._tables, "read", lambda ids: read.append(ids) or tables.Tables.read(storage._tables, ids)
+    )
+    assert storage.begun(study._study_id) == 1
+    assert study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)) == []
+    assert read == []
+    assert study.get_trials(deepcopy=False)[0].intermediate_values == {1: 0.5, 2: 0.6}
+    assert len(read) == 1
+    others.tell(trial, 0.6)
+    other.flush()
+    assert study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))[0].value == 0.6
+    other.close()

@@ -17,7 +17,7 @@ class Mirror:
 
     trials: by id, in the order of their numbers. ids: by number. unfinished: ids. own: ids of those that run here, so
     that nobody else changes them. distributions: the first of each parameter, which all later ones must fit. seen: the
-    id up to which other processes' trials are known. synced: when they were last read.
+    id up to which other processes' trials are known. synced, synced_whole: when their states were last read, and all.
     """
 
     trials: dict[int, FrozenTrial] = field(default_factory=dict)
@@ -27,6 +27,7 @@ class Mirror:
     distributions: dict[str, BaseDistribution] = field(default_factory=dict)
     seen: int = -1
     synced: float = 0.0
+    synced_whole: float = 0.0
 
     def put(self, trial: FrozenTrial, *, own: bool = False) -> None:
         """Add a trial, or replace it.
@@ -90,14 +91,15 @@ class Mirror:
         """The ids of the unfinished trials that others may change."""
         return self.unfinished - self.own
 
-    def stale(self, states: Mapping[int, TrialState]) -> list[int]:
+    def stale(self, states: Mapping[int, TrialState], *, whole: bool) -> list[int]:
         """The ids of the trials that must be read, by what the database says of their states.
 
-        What waits here and there is not read: it is when it is taken.
+        What waits here and there is not read: it is when it is taken. What runs here and there is where the ``whole``
+        is wanted.
         """
-        waiting = TrialState.WAITING
+        same = (TrialState.WAITING,) if whole else (TrialState.WAITING, TrialState.RUNNING)
         known = {trial_id: self.trials[trial_id].state for trial_id in states if trial_id in self.trials}
-        settled = {i for i, state in known.items() if state.is_finished() or state == states[i] == waiting}
+        settled = {i for i, state in known.items() if state.is_finished() or (state in same and state == states[i])}
         return [trial_id for trial_id in states if trial_id not in self.own and trial_id not in settled]
 
 

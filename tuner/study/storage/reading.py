@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tuner.study.storage.mirror import Mirror
 from tuner.study.storage.studies import Studies
 from tuner.study.storage.tables import Tables
+from tuner.study.storage.writer import patiently
 
 _SYNC_SECONDS = 1.0  # how old what is known of other processes' trials may be
 
@@ -61,19 +62,25 @@ class Reading(Studies):
             KeyError: there is no such study.
         """
         with self._lock:
-            trials = self._mirror(study_id).select(states)
+            trials = self._mirror(study_id, whole=states is None or TrialState.RUNNING in states).select(states)
         return copy.deepcopy(trials) if deepcopy else trials
 
-    def _mirror(self, study_id: int) -> Mirror:
-        """A study's mirror: read as a whole at first, and no older than a second where others write."""
+    def _mirror(self, study_id: int, *, whole: bool = False) -> Mirror:
+        """A study's mirror: read as a whole at first, and no older than a second where others write.
+
+        Args:
+            study_id: of the study.
+            whole: whether what the trials that others run have reported so far is wanted too.
+        """
         mirror = self._mirrors.get(study_id)
         if mirror is None:
             mirror = Mirror()
-            mirror.put_all(self._backend.get_all_trials(study_id, deepcopy=False))
-            mirror.seen, mirror.synced = max(mirror.trials, default=-1), time.monotonic()
+            mirror.put_all(patiently(lambda: self._backend.get_all_trials(study_id, deepcopy=False)))
+            mirror.seen = max(mirror.trials, default=-1)
+            mirror.synced = mirror.synced_whole = time.monotonic()
             self._mirrors[study_id] = mirror
-        elif time.monotonic() - mirror.synced > _SYNC_SECONDS:
-            self._sync(study_id, mirror)
+        elif time.monotonic() - (mirror.synced_whole if whole else mirror.synced) > _SYNC_SECONDS:
+            self._sync(study_id, mirror, whole=whole)
         return mirror
 
     def _mirror_with(self, trial_id: int) -> Mirror:
@@ -91,10 +98,14 @@ class Reading(Studies):
             self._sync(study_id, mirror)
         return mirror
 
-    def _sync(self, study_id: int, mirror: Mirror) -> None:
-        """Read what other processes did. Ids grow with the order in which a study's trials are committed."""
+    def _sync(self, study_id: int, mirror: Mirror, *, whole: bool = False) -> None:
+        """Read what other processes did. Ids grow with the order in which a study's trials are committed.
+
+        What their running trials report is read only where the ``whole`` is wanted: it grows with every epoch.
+        """
         mirror.synced = time.monotonic()
+        mirror.synced_whole = mirror.synced if whole else mirror.synced_whole
         states = self._tables.states(study_id, mirror.seen, mirror.foreign)
-        if stale := mirror.stale(states):
+        if stale := mirror.stale(states, whole=whole):
             mirror.put_all(self._tables.read(stale))
         mirror.seen = max([mirror.seen, *states])
