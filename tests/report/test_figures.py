@@ -43,7 +43,7 @@ def space(trial):
 def odd_space(trial):
     """Conditional parameters, and categories with names that are code elsewhere."""
     hidden = [Width(trial.suggest_int("hidden_0", 4, 8), cap=8)]
-    label = trial.suggest_categorical("<b>$x$", ["</script><script>alert(1)", "$\\frac{", None])
+    label = trial.suggest_categorical("<b>$x$", ["</script><script>alert(1)", "$\\frac{$", None])
     if label is None:
         trial.suggest_float("only sometimes", 0.1, 0.2)
     return one_parameter(trial) | {"hidden": hidden}
@@ -52,14 +52,14 @@ def odd_space(trial):
 def opened(folder, experiment, trials):
     url = f"sqlite:///{folder}/tuner.db"
     with suppress(StudyFailed):
-        run(experiment, trials=trials, storage=url, tracking_uri=None, parallel_trials=4)
+        run(experiment, trials=trials, storage=url, tracking_uri=None, parallel_trials=4, deterministic=True)
     study, memory = load_with_memory(experiment.name, url)
     return study, memory, figures_of(study, memory)
 
 
 @pytest.fixture(scope="module")
 def pruned(tmp_path_factory):
-    return opened(tmp_path_factory.mktemp("pruned"), iris_experiment(search_space=space, epochs=6, pruner="asha"), 18)
+    return opened(tmp_path_factory.mktemp("pruned"), iris_experiment(search_space=space, epochs=6, pruner="median"), 14)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def reasons(found):
 def test_a_study_with_pruned_trials_has_all(pruned):
     study, _, found = pruned
     assert of_state(study, TrialState.PRUNED)
-    assert len(of_state(study, TrialState.COMPLETE)) >= 2
+    assert len(of_state(study, TrialState.COMPLETE)) >= 4
     assert [figure.name for figure in found] == ALL
     assert found.left_out == []
 
@@ -245,7 +245,7 @@ def test_categories_that_are_code_elsewhere_are_text(odd):
     text = page(odd[2], "odd").replace(get_plotlyjs(), "")
     assert "alert(1)" in text
     assert "</script><script>alert" not in text
-    assert r"\u003c/script" not in text  # nor as HTML in what Plotly writes
+    assert r"\u003cscript" not in text  # nor as HTML in what Plotly writes
     for figure in odd[2]:
         assert len(np.unique(pixels(figure.png()))) > 20
 
@@ -261,7 +261,7 @@ def test_conditional_parameters_are_shown_where_they_are(odd):
     assert "does not have that" in named(odd, "parallel").note
     (panel,) = [p for p in named(odd, "slices").drawing.panels if p.x.label == "only sometimes"]
     assert sum(len(each.x) for each in panel.marks) == sum(having)
-    choices = {place: str(text) for place, text in enumerate(["</script><script>alert(1)", "$\\frac{", None])}
+    choices = {place: str(text) for place, text in enumerate(["</script><script>alert(1)", "$\\frac{$", None])}
     (panel,) = [p for p in named(odd, "slices").drawing.panels if p.x.label == "<b>$x$"]
     assert panel.x.ticks == choices
 

@@ -15,11 +15,11 @@ from tuner.report.figures.lanes import lane_timeline
 from tuner.report.figures.page import page_of
 from tuner.report.figures.parameters import (
     importance_bars,
-    importances_of,
     parallel_coordinates,
     parameters_of,
     slices,
 )
+from tuner.report.ranking import importances
 from tuner.study.record import StudyMemory
 
 __all__ = ["Figure", "Figures", "LeftOut", "figures_of", "page"]
@@ -48,13 +48,13 @@ def figures_of(study: optuna.Study, memory: StudyMemory) -> Figures:
         study: Optuna's.
         memory: what it remembers; ``tuner.study.load_with_memory`` opens both.
     """
-    importances, metric = importances_of(study), memory.metric
-    parameters = parameters_of(study, importances)
+    shares, metric = importances(study), memory.metric
+    parameters = parameters_of(study, shares)
     return Figures(
         [
             optimization_history(study, metric),
             learning_curves(study, metric),
-            importance_bars(importances, metric),
+            importance_bars(shares, metric),
             slices(study, parameters, metric),
             parallel_coordinates(study, parameters, metric),
             confusion_matrix(study, memory),

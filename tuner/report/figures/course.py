@@ -47,7 +47,7 @@ def optimization_history(study: optuna.Study, metric: str) -> Figure | LeftOut:
 def learning_curves(study: optuna.Study, metric: str) -> Figure | LeftOut:
     """The metric of the best trials by epoch: its mean over the folds, and their range."""
     title = "Learning curves of the best trials"
-    best_first = reversed(from_worst_to_best(study, complete_trials(study)))
+    best_first = reversed(from_worst_to_best(study))
     curves = [(trial, found) for trial in best_first if (found := measured(trial)) is not None][:_CURVES]
     if not curves:
         return LeftOut(title, "no complete trial has its measurements in the database")

@@ -6,7 +6,7 @@ from functools import singledispatch
 from typing import Any
 
 from matplotlib import colormaps
-from matplotlib.collections import LineCollection
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 
 from tuner.report.figures.marks import Axis, Band, Drawing, Line, Panels, Parallel, Points, Spans
@@ -24,7 +24,11 @@ def png(drawing: Drawing) -> bytes:
     file = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)  # a box says as much
-        figure_of(drawing).savefig(file, format="png", dpi=_DPI)
+        figure = figure_of(drawing)
+        figure.set_dpi(_DPI)
+        figure.get_layout_engine().execute(figure)
+        figure.set_layout_engine("none")  # else saving draws everything twice
+        figure.savefig(file, format="png")
     return file.getvalue()
 
 
@@ -118,14 +122,10 @@ def _band(mark: Band, axes: Any) -> None:
 
 @_draw.register
 def _spans(mark: Spans, axes: Any) -> None:
-    widths = [end - start for start, end in zip(mark.starts, mark.ends, strict=True)]
-    axes.barh(
-        mark.rows,
-        widths,
-        left=mark.starts,
-        height=0.8,
-        color=mark.colour,
-        edgecolor="white",
-        linewidth=0.5,
-        label=_short(mark.name),
-    )
+    corners = [
+        [(start, row - 0.4), (end, row - 0.4), (end, row + 0.4), (start, row + 0.4)]
+        for row, start, end in zip(mark.rows, mark.starts, mark.ends, strict=True)
+    ]
+    bars = PolyCollection(corners, facecolor=mark.colour, edgecolor="white", linewidth=0.5, label=_short(mark.name))
+    axes.add_collection(bars)  # many times faster than a patch each
+    axes.autoscale_view()

@@ -13,7 +13,7 @@ from tuner.report.figures.marks import Axis, Band, Drawing, Line, Panels, Parall
 from tuner.tracking import ConfusionMatrix
 from tuner.tracking.pictures import shares_of
 
-_CONFIG = {"displaylogo": False, "responsive": True, "plotlyServerURL": ""}
+_CONFIG = {"displaylogo": False, "responsive": True}
 _PANEL_HEIGHT = 420
 _BAR_HEIGHT, _TALLEST = 18, 2000
 _SCALE = "Viridis"

@@ -11,26 +11,10 @@ from tuner.report.figures.figure import Figure, LeftOut
 from tuner.report.figures.marks import BLUE, ORANGE, Axis, Panel, Panels, Parallel, ParallelAxis, Points, Spans
 from tuner.report.figures.scale import Scale, as_number
 from tuner.report.figures.trials import complete_trials, from_worst_to_best, outside, seen_range, value_of
+from tuner.report.ranking import FEWEST
 
 _MOST = 12  # parameters in slices and parallel coordinates: more cannot be read
 _MISSING = -0.12  # where a line crosses the axis of a parameter that its trial does not have
-_TOO_FEW = "it takes two complete trials of different values"
-
-
-def importances_of(study: optuna.Study) -> dict[str, float]:
-    """How much of the value depends on each parameter, the most important first; sums to 1.
-
-    Nothing where that cannot be told: of less than two trials, of equal values, where no parameter was varied.
-    """
-    if len({value_of(trial) for trial in complete_trials(study)}) < 2:
-        return {}
-    from optuna.importance import PedAnovaImportanceEvaluator  # brings scikit-learn with it
-
-    raw = PedAnovaImportanceEvaluator().evaluate(study)
-    total = sum(raw.values())
-    if not total > 0:
-        return {}
-    return {name: share / total for name, share in sorted(raw.items(), key=lambda item: (-item[1], item[0]))}
 
 
 def parameters_of(study: optuna.Study, importances: Mapping[str, float]) -> dict[str, BaseDistribution]:
@@ -43,7 +27,7 @@ def importance_bars(importances: Mapping[str, float], metric: str) -> Figure | L
     """The importances as bars."""
     title = "Hyperparameter importances"
     if not importances:
-        return LeftOut(title, _TOO_FEW)
+        return LeftOut(title, f"it takes {FEWEST} complete trials of different values, and a hyperparameter")
     if len(importances) == 1:
         return LeftOut(title, "the study has one hyperparameter only")
     names, shares = list(importances), list(importances.values())
@@ -61,7 +45,7 @@ def importance_bars(importances: Mapping[str, float], metric: str) -> Figure | L
 
 def slices(study: optuna.Study, parameters: Mapping[str, BaseDistribution], metric: str) -> Figure | LeftOut:
     """The value of each trial over each of its parameters."""
-    title, trials = "Slices", from_worst_to_best(study, complete_trials(study))
+    title, trials = "Slices", from_worst_to_best(study)
     if not trials or not parameters:
         return LeftOut(title, "no trial is complete" if parameters or not trials else "there is no hyperparameter")
     limits = seen_range([value_of(trial) for trial in trials])
@@ -78,7 +62,7 @@ def parallel_coordinates(
     study: optuna.Study, parameters: Mapping[str, BaseDistribution], metric: str
 ) -> Figure | LeftOut:
     """Each trial as a line across its parameters."""
-    title, trials = "Parallel coordinates", from_worst_to_best(study, complete_trials(study))
+    title, trials = "Parallel coordinates", from_worst_to_best(study)
     if len(trials) < 2:
         return LeftOut(title, "it takes two complete trials")
     if len(parameters) < 2:

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import optuna
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+
+from tuner.report.ranking import best_trials
 
 
 def complete_trials(study: optuna.Study) -> list[FrozenTrial]:
@@ -20,10 +21,10 @@ def value_of(trial: FrozenTrial) -> float:
     return math.nan if trial.values is None else trial.values[0]
 
 
-def from_worst_to_best(study: optuna.Study, trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
-    """Complete trials by their value; of equal ones the first is the best, as for Optuna."""
-    sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
-    return sorted(trials, key=lambda trial: (sign * value_of(trial), -trial.number))
+def from_worst_to_best(study: optuna.Study) -> list[FrozenTrial]:
+    """The complete trials by their value."""
+    best_first = best_trials(study, top=len(study.get_trials(deepcopy=False)))
+    return [trial for trial in reversed(best_first) if math.isfinite(value_of(trial))]
 
 
 def seen_range(values: Sequence[float]) -> tuple[float, float] | None:
