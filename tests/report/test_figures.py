@@ -18,7 +18,7 @@ from tuner import Width, datasets, run
 from tuner.report import figures
 from tuner.report.figures import figures_of, page
 from tuner.report.figures.course import optimization_history
-from tuner.report.figures.lanes import busy_share, packed_rows, sittings_of
+from tuner.report.figures.lanes import Sitting, busy_share, packed_rows, sittings_of, without_pauses
 from tuner.report.figures.marks import Spans
 from tuner.report.figures.parameters import parallel_coordinates, parameters_of
 from tuner.study import StudyFailed, load_with_memory
@@ -200,6 +200,13 @@ def test_lanes_show_where_each_trial_sat_from_when_to_when(pruned):
     assert {row for row, _, _ in by_row} == {0, 1, 2, 3}
     for (row, _, end), (next_row, start, _) in pairwise(by_row):
         assert row != next_row or start >= end - 0.002  # nobody sits down before the place is free
+
+
+def test_a_night_between_two_runs_is_short():
+    times = [(0.0, 10.0), (2.0, 4.0), (9.0, 20.0), (50_000.0, 50_020.0), (50_005.0, 50_010.0)]
+    short = without_pauses([Sitting(None, start, end, None) for start, end in times])
+    assert [(s.start, s.end) for s in short] == [(0, 10), (2, 4), (9, 20), (22, 42), (27, 32)]
+    assert without_pauses(short) == short
 
 
 def test_where_trials_sat_is_packed_and_said_where_it_is_not_stored(pruned, monkeypatch):

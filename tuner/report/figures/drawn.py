@@ -17,6 +17,7 @@ _DPI = 100
 _MOST_TICKS = 30
 _TALLEST = 20  # inches
 _LONGEST = 24  # characters of a tick's text
+_PALE = {"facecolor": "white", "alpha": 0.6, "edgecolor": "none", "pad": 0.5}
 
 
 def png(drawing: Drawing) -> bytes:
@@ -76,9 +77,6 @@ def _parallel(drawing: Parallel) -> Any:
     axes.set(xlim=(-0.1, len(drawing.axes) - 0.5), ylim=(low - 0.03, 1.03), yticks=[])
     axes.set_xticks(list(columns), [_short(axis.label) for axis in drawing.axes], rotation=20, ha="right")
     return figure
-
-
-_PALE = {"facecolor": "white", "alpha": 0.6, "edgecolor": "none", "pad": 0.5}
 
 
 def _short(text: str) -> str:

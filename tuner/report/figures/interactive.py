@@ -97,7 +97,9 @@ def _laid_out(figure: Any, height: int, top: int = 30) -> Any:
 def _axis(axis: Axis) -> dict[str, Any]:
     found: dict[str, Any] = {"title": {"text": escape(axis.label)}, "automargin": True}
     if axis.log:
-        found |= {"type": "log", "exponentformat": "power", "dtick": 1}
+        found |= {"type": "log", "exponentformat": "power"}
+        decades = axis.limits is not None and axis.limits[1] > 100 * axis.limits[0]
+        found |= {"dtick": 1} if decades else {}  # a tick for each, and none of the small ones between
     if axis.whole:
         found["tickformat"] = "d"
     if axis.limits is not None:

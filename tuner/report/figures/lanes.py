@@ -1,7 +1,7 @@
 """Which trial trained where and when."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import optuna
@@ -12,6 +12,7 @@ from tuner.report.figures.marks import BLUE, GREY, RED, Axis, Panel, Panels, Spa
 from tuner.study.record import state_name
 from tuner.study.stored import caps_of, measured, seat_of
 
+_LONGEST_PAUSE = 0.05  # of what was trained
 _COLOURS = {TrialState.COMPLETE: BLUE, TrialState.PRUNED: GREY, TrialState.FAIL: RED}
 
 
@@ -27,9 +28,10 @@ class Sitting:
 
 def lane_timeline(study: optuna.Study) -> Figure | LeftOut:
     """Which trial sat where from when to when."""
-    title, sittings = "Lanes over time", sittings_of(study.get_trials(deepcopy=False))
-    if not sittings:
+    title, found = "Lanes over time", sittings_of(study.get_trials(deepcopy=False))
+    if not found:
         return LeftOut(title, "no trial that has ended was trained")
+    sittings = without_pauses(found)
     stored = all(sitting.place is not None for sitting in sittings)
     rows = stored_rows(sittings) if stored else packed_rows(sittings)
     began = min(sitting.start for sitting in sittings)
@@ -40,13 +42,31 @@ def lane_timeline(study: optuna.Study) -> Figure | LeftOut:
         "Each bar is one trial with all its folds, from when it got lanes to when it ended, and a gap in a row is a "
         "place where nobody trained."
     )
-    return Figure("lanes", title, sentence, Panels([panel]), _note(rows, sittings, stored=stored))
+    return Figure("lanes", title, sentence, Panels([panel]), _note(rows, found, sittings, stored=stored))
 
 
 def sittings_of(trials: Iterable[FrozenTrial]) -> list[Sitting]:
     """The trials that have ended and were trained, by when they began."""
     found = [sitting for trial in trials if (sitting := _sitting(trial)) is not None]
     return sorted(found, key=lambda sitting: (sitting.start, sitting.trial.number))
+
+
+def without_pauses(sittings: Sequence[Sitting]) -> list[Sitting]:
+    """The same, where nobody sat anywhere no longer than a twentieth of what was trained: a night, till it went on.
+
+    Args:
+        sittings: by when they began.
+    """
+    trained, until = 0.0, sittings[0].start
+    for sitting in sittings:
+        trained += max(sitting.end - max(sitting.start, until), 0.0)
+        until = max(until, sitting.end)
+    cut, until, shifted = 0.0, sittings[0].start, []
+    for sitting in sittings:
+        cut += max(sitting.start - until - _LONGEST_PAUSE * trained, 0.0)
+        until = max(until, sitting.end)
+        shifted.append(replace(sitting, start=sitting.start - cut, end=sitting.end - cut))
+    return shifted
 
 
 def stored_rows(sittings: Sequence[Sitting]) -> list[int]:
@@ -116,8 +136,9 @@ def _text(sitting: Sitting) -> str:
     return f"{seconds}, in a program of {caps}" if caps else seconds
 
 
-def _note(rows: Sequence[int], sittings: Sequence[Sitting], *, stored: bool) -> str:
+def _note(rows: Sequence[int], found: Sequence[Sitting], sittings: Sequence[Sitting], *, stored: bool) -> str:
     share = f"Trials sat in {busy_share(rows, sittings):.0%} of what is shown."
+    share += " Pauses of the whole study are shortened." if sittings[-1].start < found[-1].start else ""
     if stored:
         return f"{share} A trial that went on after an interruption is shown from where it went on."
     packed = "Where trials sat was not stored: each is in the first row that was free when it was asked for"
