@@ -42,7 +42,7 @@ def confusion_figure(confusion: ConfusionMatrix) -> Any:
     if classes <= _MOST_NUMBERS:
         for (true, predicted), count in np.ndenumerate(counts):
             colour = "white" if shares[true, predicted] > 0.5 else "black"
-            if count:
-                axes.text(predicted, true, str(count), ha="center", va="center", color=colour, in_layout=False)
+            shown = str(count) if count else ""
+            axes.text(predicted, true, shown, ha="center", va="center", color=colour, in_layout=False)
     axes.set_title(no_formula(confusion.title))
     return figure
