@@ -208,7 +208,7 @@ def test_stored_attributes(database, name, field, value):
     assert len(study.get_trials()) == 4
 
 
-TRIAL_NAMES = ["tuner:history", "tuner:placement", "tuner:resolved", "tuner:reason"]
+TRIAL_NAMES = ["tuner:history", "tuner:placement", "tuner:resolved", "tuner:reason", "tuner:seat"]
 
 
 @contextlib.contextmanager

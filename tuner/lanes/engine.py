@@ -35,11 +35,12 @@ Wait = Literal["all", "first", "none"]
 
 
 class Seated(NamedTuple):
-    """A trial that has lanes."""
+    """A trial that has lanes, and which of the engine's slots it takes."""
 
     asked: Asked
     home: Home
     population: Population
+    slot: int
 
 
 class Engine:
@@ -250,6 +251,10 @@ class Engine:
         placed = self._waiting.placed.get(trial)
         return None if placed is None else placed.home.placement
 
+    def slot_of(self, trial: int) -> int:
+        """Which of the slots a trial that has lanes takes: the first that was free. It says nothing of lanes."""
+        return self._seated[trial].slot
+
     def population_of(self, trial: int) -> Population:
         """The population that a trial has lanes in."""
         return self._seated[trial].population
@@ -317,7 +322,9 @@ class Engine:
         else:
             words = order_words(lane_words(self._seed, trial, len(self._arrays.folds)))
             population.restore(trial, placed.parts.numbers, words, placed.snapshot)
-        self._seated[trial] = Seated(placed.asked, placed.home, population)
+        taken = {seated.slot for seated in self._seated.values()}
+        slot = next(slot for slot in range(self._slots) if slot not in taken)
+        self._seated[trial] = Seated(placed.asked, placed.home, population, slot)
         self._waiting.remove(trial)
 
     def _compact(self) -> None:
@@ -346,7 +353,7 @@ class Engine:
             self._waiting.failed |= dict.fromkeys(trials, error)
             return {}
         self._open[home] = again
-        self._seated |= {trial: Seated(before[trial].asked, home, again) for trial in trials}
+        self._seated |= {trial: before[trial]._replace(population=again) for trial in trials}
         return results
 
     def _note(self, population: Population, trials: list[int], advanced: Advanced) -> None:

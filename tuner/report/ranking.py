@@ -12,7 +12,8 @@ from optuna.trial import FrozenTrial, TrialState
 from tuner.study.stored import measured
 
 TOP = 10
-_FEWEST = 4  # complete trials that importances can be told from
+FEWEST = 4
+"""Complete trials that importances can be told from."""
 
 
 def best_trials(study: optuna.Study, top: int = TOP) -> list[FrozenTrial]:
@@ -29,7 +30,7 @@ def importances(study: optuna.Study) -> dict[str, float]:
     these are too few, or all alike.
     """
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if len(complete) < _FEWEST or len({trial.value for trial in complete}) < 2:
+    if len(complete) < FEWEST or len({trial.value for trial in complete}) < 2:
         return {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

@@ -21,6 +21,7 @@ BEST = "tuner:best"
 HISTORY = "tuner:history"
 REASON = "tuner:reason"
 PLACEMENT = "tuner:placement"
+SEAT = "tuner:seat"
 
 MOST_CLASSES = 100  # of a confusion matrix that is kept
 

@@ -24,6 +24,7 @@ from tuner.study.record import (
     HISTORY,
     PLACEMENT,
     REASON,
+    SEAT,
     STUDY,
     History,
     StudyMemory,
@@ -92,6 +93,14 @@ class Placement(TypedDict):
     device: str
 
 
+class Seat(TypedDict):
+    """Where a trial trains: the worker, which of its slots, and since when, in milliseconds since the epoch."""
+
+    worker: Annotated[str, Strict()]
+    slot: Annotated[int, Strict(), Field(ge=0)]
+    since: Positive
+
+
 class Measured(TypedDict):
     """What a trial measured: the objective by epoch and fold, and the means of the other metrics by epoch."""
 
@@ -105,6 +114,7 @@ _KINDS: dict[str, TypeAdapter[Any]] = {
     COST_TOTAL: TypeAdapter(Cost),
     HISTORY: TypeAdapter(Measured),
     PLACEMENT: TypeAdapter(Placement),
+    SEAT: TypeAdapter(Seat),
     RESOLVED: TypeAdapter(dict[str, Any]),
     REASON: TypeAdapter(Annotated[str, Strict()]),
 }
@@ -216,6 +226,18 @@ def placed_before(trial: FrozenTrial) -> Snapshot | None:
     if found is None or found["device"] != device_kind():
         return None
     return Snapshot(found["caps"], found["chunk"], found["lanes_together"], found["devices"])
+
+
+def caps_of(trial: FrozenTrial) -> dict[str, int]:
+    """The caps of the program that trained a trial, by path; none where it is not known."""
+    found: Placement | None = _of_trial(trial, PLACEMENT)
+    return {} if found is None else found["caps"]
+
+
+def seat_of(trial: FrozenTrial) -> Seat | None:
+    """Where a trial trained last; None where it never got lanes, and, with a warning, where that is damaged."""
+    seat: Seat | None = _of_trial(trial, SEAT)
+    return seat
 
 
 def _of_trial(trial: FrozenTrial, name: str) -> Any:

@@ -17,7 +17,7 @@ from tuner.lanes.results import EpochResult
 from tuner.study.checkpoints import Kept
 from tuner.study.ledger import Ledger
 from tuner.study.pruners import judges
-from tuner.study.record import HISTORY, PLACEMENT, REASON, History, jsonable
+from tuner.study.record import HISTORY, PLACEMENT, REASON, SEAT, History, jsonable
 from tuner.study.running import Running, divergence, kept_of, resumed, take_on
 from tuner.study.storage import RESOLVED, LeaseLost, Storage, report_epochs, set_attributes
 from tuner.study.stored import placed_before, trial_record
@@ -110,11 +110,16 @@ class Trials:
             self._sink.trial_started(_record(running, again=again))
 
     def note_placements(self) -> None:
-        """Store which program trains each trial that has got its lanes: one that starts over is trained by it again."""
+        """Store which program trains each trial that has got its lanes: one that starts over is trained by it again.
+
+        And since when it sits where, for the picture of it: a trial is asked for some time before it has lanes.
+        """
+        now, worker = int(time.time() * 1000), self._storage.membership.name
         for number in self._engine.seated - self._noted:
             self._noted.add(number)
             placement = self._engine.placement_of(number)
-            set_attributes(self._storage, self._running[number].trial._trial_id, {PLACEMENT: placement})
+            seat = {"worker": worker, "slot": self._engine.slot_of(number), "since": now}
+            set_attributes(self._storage, self._running[number].trial._trial_id, {PLACEMENT: placement, SEAT: seat})
 
     def kept(self, number: int) -> Kept | None:
         """What a checkpoint holds of a trial, which does not train now; None where there is nothing to keep."""
