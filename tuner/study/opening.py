@@ -168,7 +168,7 @@ def _enter(study: optuna.Study, storage: Storage, options: Options) -> None:
         InputError: it cannot be shared with those that it has.
     """
     try:
-        storage.membership.enter(study._study_id, options.lease, alone=options.deterministic)
+        storage.enter(study._study_id, options.lease, alone=options.deterministic)
     except Occupied:
         raise InputError(
             "another worker runs the study, and one of the two must be alone (--deterministic, or such a database)",

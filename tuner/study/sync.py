@@ -35,7 +35,7 @@ def sync(name: str, storage_url: str, tracking_uri: str | None = None) -> StudyR
     check_tracking_uri(uri)
     storage = cast("Storage", study._storage)
     try:
-        storage.membership.enter(study._study_id, DEFAULT_LEASE, alone=True)
+        storage.enter(study._study_id, DEFAULT_LEASE, alone=True)
     except Occupied:
         raise InputError("the study runs, and writes by itself", name, "Wait until it ends.") from None
     try:

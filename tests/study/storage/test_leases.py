@@ -22,6 +22,7 @@ from tuner.study.storage import (
     StudyFull,
     membership,
     open_storage,
+    reading,
     set_attributes,
 )
 
@@ -366,6 +367,19 @@ def test_a_process_of_this_machine_that_is_gone_needs_no_waiting_for(worker, pro
         one.membership.look()
     assert in_database(url)[0].state == TrialState.WAITING
     assert len(rows(one, "tuner_workers")) == 1
+
+
+def test_who_comes_sees_at_once_that_what_a_dead_process_ran_waits(storage, process, url, monkeypatch):
+    study = new_study(storage)
+    killed = process(1000)
+    monkeypatch.setattr(reading, "_SYNC_SECONDS", 1000.0)
+    comes = open_storage(url)
+    assert [trial.state for trial in comes.get_all_trials(study._study_id)] == [TrialState.RUNNING]
+    killed.kill()
+    killed.wait()
+    comes.enter(study._study_id, SECONDS, alone=False)
+    assert [trial.state for trial in comes.get_all_trials(study._study_id)] == [TrialState.WAITING]
+    comes.close()
 
 
 def test_a_process_that_stands_still_is_taken_over_by_one_of_many(worker, process, url):

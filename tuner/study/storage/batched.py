@@ -115,6 +115,11 @@ class Storage(Reading):
             strays = set(self.membership.leased()) - self._mirror(study_id).own
             self.requeue(strays)
 
+    def enter(self, study_id: int, seconds: float, *, alone: bool) -> None:
+        """Become one of a study's workers: see ``Membership.enter``. What the dead ran is seen to wait at once."""
+        self.membership.enter(study_id, seconds, alone=alone)
+        self.refresh(study_id)
+
     def enter_again(self) -> None:
         """Become another worker, after others took this one for dead: nothing runs here any more."""
         with self._lock:
