@@ -33,12 +33,13 @@ def test_where_all_is_well(tmp_path, monkeypatch, capsys):
 
 def test_what_is_there_is_counted(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run(iris_experiment(epochs=1), trials=1, storage="sqlite:///tuner.db", tracking_uri="sqlite:///mlflow.db")
-    code, said = call(capsys, "--json")
+    uri = f"sqlite:///{tmp_path}/mlflow.db"  # whole, since MLflow keeps its stores by their addresses
+    run(iris_experiment(epochs=1), trials=1, storage="sqlite:///tuner.db", tracking_uri=uri)
+    code, said = call(capsys, "--json", "--tracking-uri", uri)
     found = json.loads(said)
     assert code == 0
     assert found["database"]["found"] == "sqlite:///tuner.db, studies: 1"
-    assert found["tracking"]["found"] == "sqlite:///mlflow.db, experiments: 2"  # MLflow makes one called Default
+    assert found["tracking"]["found"] == f"{uri}, experiments: 2"  # MLflow makes one called Default
     assert found["versions"]["works"] is None
 
 

@@ -62,11 +62,12 @@ def test_the_data_is_described(tmp_path):
 
 def test_mlflow_shows_it_and_no_password(project, monkeypatch, capsys):
     monkeypatch.chdir(project)
-    words = ["run", "iris.py", "--trials", "2", "--quiet", "--storage=sqlite:///tuner.db", "--set", "epochs=3"]
+    uri = f"sqlite:///{project}/mlflow.db"  # whole, since MLflow keeps its stores by their addresses
+    words = ["run", "iris.py", "--trials", "2", "--quiet", "--set", "epochs=3", "--tracking-uri", uri]
     with pytest.raises(SystemExit, match="0"):
         cli.main(words)
     assert load_study("iris", "sqlite:///tuner.db").user_attrs["tuner:study"]["shown"]["dataset"]["name"] == "iris"
-    store = Store("sqlite:///mlflow.db")
+    store = Store(uri)
     (parent,) = [run for run in store.runs("iris") if "mlflow.parentRunId" not in run.data.tags]
     assert parent.data.tags["tuner.command"] == f"tuner {' '.join(words)}"
     assert parent.data.tags["mlflow.source.name"] == str(project / "iris.py")
