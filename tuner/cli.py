@@ -202,6 +202,29 @@ def show(study: str, storage: str, *, as_json: bool) -> str:
 
 
 @app.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=".")
+@click.option(
+    "--from", "table", metavar="FILE", type=click.Path(path_type=Path), help="A CSV or Parquet file of your own."
+)
+@click.option("--target", metavar="COLUMN", help="With --from: the column to predict.")
+def init(folder: Path, table: Path | None, target: str | None) -> str:
+    """Lay out a first project in FOLDER, or write an experiment for a table that you have."""
+    from tuner.init import lay_out, write_experiment
+
+    if (table is None) != (target is None):
+        what = "--from and --target go together"
+        raise InputError(what, str(table or target), "Give both: tuner init --from data.csv --target COLUMN.")
+    go = "" if folder == Path() else f"  cd {shlex.quote(str(folder))}\n"
+    if table is None or target is None:
+        files = lay_out(folder)
+        listed = "".join(f"  {file}\n" for file in files)
+        return f"{listed}ready; next:\n{go}  tuner run experiments/first.py --trials 10"
+    file, what = write_experiment(table, target, folder)
+    shown = shlex.quote(os.path.relpath(file))
+    return f"{what}\nwrote {shown}; next:\n  tuner check {shown}\n  tuner run {shown} --trials 50"
+
+
+@app.command()
 @click.argument("experiment")
 @set_option
 @json_option
