@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tuner import models, nn
+    from tuner.api import run
     from tuner.data import Dataset, datasets
     from tuner.errors import InputError
     from tuner.experiment import Experiment, InitFrom
     from tuner.hyperparameters import Width
-    from tuner.study import Objective, StudyResult, TrialWeights, run
+    from tuner.study import Objective, StudyResult, TrialWeights
     from tuner.training import Metric, Task
 
 _HOMES = {
@@ -26,7 +27,7 @@ _HOMES = {
     "datasets": "tuner.data",
     "models": "tuner",
     "nn": "tuner",
-    "run": "tuner.study",
+    "run": "tuner.api",
 }
 
 __all__ = [

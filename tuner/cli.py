@@ -115,6 +115,7 @@ def run(
 ) -> str:
     """Run a study of EXPERIMENT, a Python file or FILE.py:NAME, to a total number of trials."""
     from tuner.experiment import load_experiment
+    from tuner.report.pictures import pictures_of
     from tuner.study import Options, run_study
 
     if workers is not None and ray is None:
@@ -133,7 +134,9 @@ def run(
         )
         return _shown(result, options.storage, as_json=as_json)
     loaded, source = load_experiment(experiment)
-    result = run_study(loaded, source, settings, study, options, progress=progress, say=_say, began=_STARTED)
+    result = run_study(
+        loaded, source, settings, study, options, progress=progress, say=_say, draw=pictures_of, began=_STARTED
+    )
     return _shown(result, options.storage, as_json=as_json)
 
 
@@ -151,12 +154,13 @@ def run(
 @json_option
 def resume(study: str, *, quiet: bool, as_json: bool, **chosen: Any) -> str:
     """Complete STUDY from what it remembers."""
+    from tuner.report.pictures import pictures_of
     from tuner.study import Options, resume_study
 
     options = Options(command=_command(), **chosen)
     _quieten()
     progress = None if quiet else _progress(options.trials)
-    result = resume_study(study, options, progress=progress, say=_say, began=_STARTED)
+    result = resume_study(study, options, progress=progress, say=_say, draw=pictures_of, began=_STARTED)
     return _shown(result, options.storage, as_json=as_json)
 
 
@@ -167,10 +171,11 @@ def resume(study: str, *, quiet: bool, as_json: bool, **chosen: Any) -> str:
 @json_option
 def sync(study: str, storage: str, tracking_uri: str | None, *, as_json: bool) -> str:
     """Write to MLflow what it missed of STUDY while it was away."""
+    from tuner.report.pictures import pictures_of
     from tuner.study import sync_study
 
     _quieten()
-    result = sync_study(study, storage, tracking_uri)
+    result = sync_study(study, storage, tracking_uri, pictures_of)
     return _shown(result, storage, as_json=as_json)
 
 

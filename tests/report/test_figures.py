@@ -23,7 +23,7 @@ from tuner.report.figures.marks import Spans
 from tuner.report.figures.parameters import parallel_coordinates, parameters_of
 from tuner.study import StudyFailed, load_with_memory
 
-ALL = ["history", "curves", "importances", "slices", "parallel", "confusion", "lanes"]
+ALL = ["history", "curves", "importances", "slices", "parallel", "confusion_matrix", "lanes"]
 
 
 def one_parameter(trial):
@@ -166,10 +166,10 @@ def test_parallel_lines_end_with_the_best_and_lie_by_range_and_logarithm(pruned)
 
 
 def test_the_confusion_matrix_is_the_stored_one(pruned):
-    study, confusion = pruned[0], named(pruned, "confusion").drawing
+    study, confusion = pruned[0], named(pruned, "confusion_matrix").drawing
     assert confusion.counts == study.user_attrs["tuner:best"]["confusion"]
     assert sum(map(sum, confusion.counts)) == 30
-    assert f"Trial {study.best_trial.number}," in named(pruned, "confusion").note
+    assert f"Trial {study.best_trial.number}," in named(pruned, "confusion_matrix").note
 
 
 def test_another_trials_confusion_matrix_is_not_shown(pruned, monkeypatch):
@@ -275,7 +275,7 @@ def test_conditional_parameters_are_shown_where_they_are(odd):
 
 def test_a_single_trial_has_what_one_can_show(tmp_path):
     found = opened(tmp_path, iris_experiment(search_space=one_parameter, epochs=1), 1)
-    assert [figure.name for figure in found[2]] == ["history", "curves", "slices", "confusion", "lanes"]
+    assert [figure.name for figure in found[2]] == ["history", "curves", "slices", "confusion_matrix", "lanes"]
     assert list(reasons(found)) == ["Hyperparameter importances", "Parallel coordinates"]
     text = page(found[2], "one").replace(get_plotlyjs(), "")
     for title, why in reasons(found).items():

@@ -9,6 +9,7 @@ from tests.study.conftest import iris_experiment
 from tests.tracking.helpers import Store
 from tuner import InputError
 from tuner.cli import main
+from tuner.report.pictures import pictures_of
 from tuner.study import NotTracked, load_study, sync_study
 from tuner.study.storage import open_storage
 
@@ -46,14 +47,15 @@ def test_what_was_missed_is_written_once_and_as_if_nothing_had_been_missed(ran, 
     assert ran.best.mlflow_run_id is None
     assert ran.trials["complete"] + ran.trials["pruned"] == TRIALS
     store = IrisStore(f"sqlite:///{tmp_path}/mlflow.db")
-    found = sync_study("s", storage, store.uri)
+    found = sync_study("s", storage, store.uri, pictures_of)
     once = shown(store)
     (parent,) = store.parents()
     assert found.best.mlflow_run_id in [run.info.run_id for run in store.trials()]
     assert parent.info.status == "FINISHED"
     assert parent.data.metrics["best_value"] == ran.best.value
     assert parent.data.params["epochs"] == "4"
-    assert [file.path for file in store.client.list_artifacts(parent.info.run_id)] == ["confusion_matrix.png"]
+    files = {file.path for file in store.client.list_artifacts(parent.info.run_id)}
+    assert {"history.png", "confusion_matrix.png", "study.html"} <= files
     sync_study("s", storage, store.uri)
     assert shown(store) == once
     assert len(store.parents()) == 1

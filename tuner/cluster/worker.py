@@ -79,6 +79,7 @@ def _run(order: Order) -> Ending:
     import optuna
 
     from tuner.experiment import load_experiment
+    from tuner.report.pictures import pictures_of
     from tuner.study import Interrupted, run_study
     from tuner.study.storage import close_databases
 
@@ -86,7 +87,7 @@ def _run(order: Order) -> Ending:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     experiment, source = load_experiment(order.experiment)
     try:
-        run_study(experiment, source, order.settings, order.study, order.options, say=_say)
+        run_study(experiment, source, order.settings, order.study, order.options, say=_say, draw=pictures_of)
     except Interrupted:
         return "interrupted"
     finally:

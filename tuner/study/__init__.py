@@ -6,7 +6,7 @@ from tuner.study.objective import Objective
 from tuner.study.opening import all_results, load_study, load_with_memory, memory_of_study
 from tuner.study.options import DEFAULT_STORAGE, DEFAULT_TRACKING, DEFAULT_TRIALS, Options
 from tuner.study.result import BestTrial, StudyResult, result_of
-from tuner.study.run import resume_study, run, run_study
+from tuner.study.run import resume_study, run_study
 from tuner.study.session import Interrupted, StudyFailed
 from tuner.study.storage import without_password
 from tuner.study.sync import NotTracked
@@ -32,7 +32,6 @@ __all__ = [
     "memory_of_study",
     "result_of",
     "resume_study",
-    "run",
     "run_study",
     "sync_study",
     "without_password",

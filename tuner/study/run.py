@@ -19,19 +19,13 @@ from tuner.experiment import (
 from tuner.lanes.compilations import compilations
 from tuner.study.ledger import Ledger
 from tuner.study.opening import Say, experiment_reference, memory_of_study, open_study, study_name
-from tuner.study.options import (
-    DEFAULT_CHECKPOINT,
-    DEFAULT_LEASE,
-    DEFAULT_STORAGE,
-    DEFAULT_TRACKING,
-    DEFAULT_TRIALS,
-    Options,
-)
+from tuner.study.options import Options
 from tuner.study.origin import dataset_of, origin_of
 from tuner.study.record import memory_of, shown_of
 from tuner.study.result import StudyResult
 from tuner.study.samplers import make_sampler
 from tuner.study.session import Session
+from tuner.study.shown import Draw
 from tuner.study.storage import Storage
 from tuner.tracking import Sink
 
@@ -40,62 +34,14 @@ def _silent(_: str) -> None:
     """Say nothing."""
 
 
-def run(
-    experiment: Experiment,
-    *,
-    trials: int = DEFAULT_TRIALS,
-    timeout: float | None = None,
-    study: str | None = None,
-    storage: str = DEFAULT_STORAGE,
-    tracking_uri: str | None = DEFAULT_TRACKING,
-    parallel_trials: int | None = None,
-    seed: int = 0,
-    deterministic: bool = False,
-    allow_changed: bool = False,
-    checkpoint_every: float = DEFAULT_CHECKPOINT,
-    checkpoint_dir: str | None = None,
-    lease: float = DEFAULT_LEASE,
-) -> StudyResult:
-    """Run a study to a total number of trials, all folds of many trials side by side as lanes.
-
-    Args:
-        experiment: what is tuned.
-        trials: that the study shall hold in the end: complete, pruned and failed ones.
-        timeout: seconds after which no further trial is asked for; those that run are finished.
-        study: its name; the experiment's by default. A study that exists is completed.
-        storage: any Optuna URL.
-        tracking_uri: any MLflow URI; None tracks nothing.
-        parallel_trials: side by side.
-        seed: of the sampler and of every training; it never moves data.
-        deterministic: programs and the order of events follow from experiment and seed, never from measurements.
-        allow_changed: go on although the experiment is not what it was.
-        checkpoint_every: seconds from one checkpoint of half-trained trials to the next; 0 keeps none.
-        checkpoint_dir: where checkpoints are; beside the database by default.
-        lease: seconds that this process may be silent until others that run the study take its trials over.
-
-    Raises:
-        InputError: something that was given is wrong; nothing was written.
-        StudyFailed: the first trials all failed.
-        KeyboardInterrupt: Ctrl-C or SIGTERM; what was finished is kept.
-    """
-    options = Options(
-        trials=trials,
-        timeout=timeout,
-        storage=storage,
-        tracking_uri=tracking_uri,
-        parallel_trials=parallel_trials,
-        seed=seed,
-        deterministic=deterministic,
-        allow_changed=allow_changed,
-        checkpoint_every=checkpoint_every,
-        checkpoint_dir=checkpoint_dir,
-        lease=lease,
-    )
-    return run_study(experiment, None, [], study, options)
-
-
 def resume_study(
-    name: str, options: Options, *, progress: Sink | None = None, say: Say = _silent, began: float | None = None
+    name: str,
+    options: Options,
+    *,
+    progress: Sink | None = None,
+    say: Say = _silent,
+    draw: Draw | None = None,
+    began: float | None = None,
 ) -> StudyResult:
     """Complete a study from what it remembers: file, settings, seed, parallel trials, tracking.
 
@@ -115,7 +61,9 @@ def resume_study(
         deterministic=memory.deterministic,
         checkpoint_dir=options.checkpoint_dir or memory.checkpoint_dir,
     )
-    return run_study(experiment, source, memory.settings, name, remembered, progress=progress, say=say, began=began)
+    return run_study(
+        experiment, source, memory.settings, name, remembered, progress=progress, say=say, draw=draw, began=began
+    )
 
 
 def run_study(
@@ -127,6 +75,7 @@ def run_study(
     *,
     progress: Sink | None = None,
     say: Say = _silent,
+    draw: Draw | None = None,
     began: float | None = None,
 ) -> StudyResult:
     """Run a study: everything is checked first, then the database is touched.
@@ -139,6 +88,7 @@ def run_study(
         options: how to run.
         progress: a sink that shows what happens.
         say: takes a sentence for the user.
+        draw: describes the pictures that tracking shall show.
         began: ``time.perf_counter()`` of the command's beginning.
     """
     ledger, compiled = Ledger(began), compilations()
@@ -173,6 +123,6 @@ def run_study(
         direction = arrays.task.metrics[experiment.metric].direction
         opened, memory = open_study(name, experiment, memory, direction, options, sampler, say)
     try:
-        return Session(experiment, arrays, checked, opened, memory, options, ledger, compiled, say).run(progress)
+        return Session(experiment, arrays, checked, opened, memory, options, ledger, compiled, say, draw).run(progress)
     finally:
         cast("Storage", opened._storage).leave()

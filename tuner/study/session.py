@@ -3,7 +3,7 @@
 import hashlib
 import json
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import optuna
@@ -25,10 +25,10 @@ from tuner.study.pruners import expected_epochs, may_judge
 from tuner.study.record import BEST, COST, COST_TOTAL, MOST_CLASSES, StudyMemory
 from tuner.study.result import StudyResult, added, best_known, best_trial, result_of
 from tuner.study.running import hyperparameters_of, roll_back
-from tuner.study.shown import confusion_of, finished_trials, last_metrics, study_record
+from tuner.study.shown import Draw, finished_trials, last_metrics, study_record
 from tuner.study.storage import LeaseLost, Occupied, Storage
 from tuner.study.stored import epochs_of, known
-from tuner.tracking import Company, CompositeSink, Sink, open_sink
+from tuner.tracking import Company, CompositeSink, Picture, Sink, open_sink
 
 _LAST_SECONDS = 3  # of those that SIGTERM leaves, for tracking
 _ENDING, _TRACKING = "ending", "tracking"  # what one worker does at a time
@@ -66,9 +66,11 @@ class Session:
         ledger: Ledger,
         compiled: Compilations,
         say: Say,
+        draw: Draw | None = None,
     ) -> None:
         self._experiment, self._arrays, self._study, self._memory = experiment, arrays, study, memory
         self._options, self._ledger, self._compiled, self._say = options, ledger, compiled, say
+        self._draw, self._drawn = draw, False
         self._engine = Engine(
             experiment.model,
             arrays,
@@ -102,7 +104,7 @@ class Session:
                     sink.study_started(record, finished_trials(self._study, self._memory))
                 loop = self._loop(sink, interrupted, keeper)
                 outcome = loop.run()
-                sink.training_ended()
+                sink.training_ended(self._early_pictures())
             except KeyboardInterrupt:
                 outcome = "interrupted"
             except Occupied:
@@ -139,6 +141,24 @@ class Session:
             sink.close(seconds)  # the database is gone: nothing can be said of the study, and what raised says so
             raise
         return outcome
+
+    def _early_pictures(self) -> list[Picture]:
+        """What can be drawn while the best trial is refit, unless others still train."""
+        if self._storage.membership.peers():
+            return []
+        found = [picture for picture in self._pictures() if not picture.last]
+        self._drawn = bool(found)
+        return found
+
+    def _late_pictures(self) -> list[Picture]:
+        return [picture for picture in self._pictures() if picture.last or not self._drawn]
+
+    def _pictures(self) -> Sequence[Picture]:
+        try:
+            return () if self._draw is None else self._draw(self._study, self._memory)
+        except Exception as error:  # noqa: BLE001  a study that cannot be drawn has ended all the same
+            self._say(f"the study cannot be drawn: {error}")
+            return ()
 
     def _company(self) -> Company:
         membership = self._storage.membership
@@ -222,8 +242,7 @@ class Session:
         best = best_trial(self._study)
         with self._ledger.phase("tracking_wait"):
             if outcome is not None:
-                metrics, confusion = last_metrics(self._study, self._memory), confusion_of(self._study, self._memory)
-                sink.study_ended(outcome, metrics, confusion)
+                sink.study_ended(outcome, last_metrics(self._study, self._memory), self._late_pictures())
             sink.close(seconds)
         if tracking.problem:
             self._say(f"not all was tracked, `tuner sync {self._study.study_name}` writes it again: {tracking.problem}")

@@ -1,6 +1,8 @@
 """What tracking shows of a study, from nothing but its database."""
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import optuna
 from optuna.trial import TrialState
@@ -9,7 +11,25 @@ from tuner.study.record import BEST, StudyMemory
 from tuner.study.result import best_trial
 from tuner.study.storage import without_password
 from tuner.study.stored import known, trial_record
-from tuner.tracking import ConfusionMatrix, DatasetRecord, StudyOutcome, StudyRecord, TrialRecord
+from tuner.tracking import DatasetRecord, Picture, StudyOutcome, StudyRecord, TrialRecord
+
+Draw: TypeAlias = Callable[[optuna.Study, StudyMemory], Sequence[Picture]]
+"""What describes the pictures of a study as it stands; they are drawn later."""
+
+
+@dataclass(frozen=True)
+class ConfusionMatrix:
+    """How often a row of each class was taken for each class.
+
+    Attributes:
+        labels: what the classes are called.
+        counts: [true class][predicted class].
+        title: what was measured.
+    """
+
+    labels: Sequence[str]
+    counts: Sequence[Sequence[int]]
+    title: str
 
 
 def study_record(study: optuna.Study, memory: StudyMemory, storage_url: str) -> StudyRecord:

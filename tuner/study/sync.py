@@ -7,7 +7,7 @@ from tuner.study.opening import load_with_memory
 from tuner.study.options import DEFAULT_LEASE
 from tuner.study.record import BEST
 from tuner.study.result import StudyResult, best_known, best_trial, result_of
-from tuner.study.shown import confusion_of, finished_trials, last_metrics, outcome_of, study_record
+from tuner.study.shown import Draw, finished_trials, last_metrics, outcome_of, study_record
 from tuner.study.storage import Occupied, Storage
 from tuner.tracking import check_tracking_uri, open_sink
 
@@ -16,13 +16,14 @@ class NotTracked(RuntimeError):
     """MLflow could not be written. The message says why."""
 
 
-def sync(name: str, storage_url: str, tracking_uri: str | None = None) -> StudyResult:
+def sync(name: str, storage_url: str, tracking_uri: str | None = None, draw: Draw | None = None) -> StudyResult:
     """Have MLflow show a study as its database holds it: its run, and one below it for each finished trial.
 
     Args:
         name: of the study; nobody may run it meanwhile.
         storage_url: Optuna's.
         tracking_uri: MLflow's; the study's own by default.
+        draw: describes its pictures.
 
     Raises:
         InputError: there is no such study, it runs, or it is tracked nowhere.
@@ -41,7 +42,8 @@ def sync(name: str, storage_url: str, tracking_uri: str | None = None) -> StudyR
     try:
         sink = open_sink(uri)
         sink.study_started(study_record(study, memory, storage_url), finished_trials(study, memory))
-        sink.study_ended(outcome_of(study), last_metrics(study, memory), confusion_of(study, memory))
+        pictures = () if draw is None else draw(study, memory)
+        sink.study_ended(outcome_of(study), last_metrics(study, memory), pictures)
         sink.close()
         if sink.problem:
             raise NotTracked(sink.problem)

@@ -4,8 +4,8 @@ from tuner.tracking.client import experiments_in
 from tuner.tracking.mlflow_sink import MlflowSink
 from tuner.tracking.records import (
     Company,
-    ConfusionMatrix,
     DatasetRecord,
+    Picture,
     StudyOutcome,
     StudyRecord,
     TrialRecord,
@@ -25,11 +25,11 @@ from tuner.tracking.uri import (
 __all__ = [
     "Company",
     "CompositeSink",
-    "ConfusionMatrix",
     "DatasetRecord",
     "MemorySink",
     "MlflowSink",
     "NullSink",
+    "Picture",
     "Sink",
     "StudyOutcome",
     "StudyRecord",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from tuner.tracking.records import ConfusionMatrix, StudyOutcome, StudyRecord, TrialRecord
+from tuner.tracking.records import Picture, StudyOutcome, StudyRecord, TrialRecord
 
 VALUE = "value"
 """The metric that holds a trial's value."""
@@ -77,19 +77,26 @@ class StudyEnd:
     outcome: StudyOutcome
     metrics: Mapping[str, float]
     moment: int
-    confusion: ConfusionMatrix | None = None
+    pictures: Sequence[Picture] = ()
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures of a study whose trials have ended."""
+
+    pictures: Sequence[Picture]
 
 
 TrialEvent: TypeAlias = Callable[[Drafts], None]
-Event: TypeAlias = StudyStart | StudyEnd | TrialEvent
-Step: TypeAlias = StudyStart | StudyEnd | Drafts
+Event: TypeAlias = StudyStart | Pictures | StudyEnd | TrialEvent
+Step: TypeAlias = StudyStart | Pictures | StudyEnd | Drafts
 
 
 def fold(events: Iterable[Event]) -> list[Step]:
     """The steps that write these events: all that happened to trials between two events of the study is one step."""
     steps: list[Step] = []
     for event in events:
-        if isinstance(event, StudyStart | StudyEnd):
+        if isinstance(event, StudyStart | Pictures | StudyEnd):
             steps.append(event)
             continue
         last = steps[-1] if steps else None

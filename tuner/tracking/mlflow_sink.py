@@ -3,8 +3,8 @@
 import time
 from collections.abc import Mapping, Sequence
 
-from tuner.tracking.drafts import StudyEnd, StudyStart
-from tuner.tracking.records import Company, ConfusionMatrix, StudyOutcome, StudyRecord, TrialRecord
+from tuner.tracking.drafts import Pictures, StudyEnd, StudyStart
+from tuner.tracking.records import Company, Picture, StudyOutcome, StudyRecord, TrialRecord
 from tuner.tracking.writer import BackgroundWriter
 
 
@@ -58,15 +58,16 @@ class MlflowSink:
     def study_counted(self, ended: int) -> None:
         """Nothing: MLflow counts its runs."""
 
-    def training_ended(self) -> None:
-        """Write what waits at once."""
+    def training_ended(self, pictures: Sequence[Picture] = ()) -> None:
+        """Write what waits at once, then pictures."""
         self._writer.hurry()
+        self._writer.put(Pictures(pictures))
 
     def study_ended(
-        self, outcome: StudyOutcome, metrics: Mapping[str, float], confusion: ConfusionMatrix | None = None
+        self, outcome: StudyOutcome, metrics: Mapping[str, float], pictures: Sequence[Picture] = ()
     ) -> None:
         """End the study's run."""
-        self._writer.put(StudyEnd(outcome, dict(metrics), _now(), confusion))
+        self._writer.put(StudyEnd(outcome, dict(metrics), _now(), pictures))
 
     def close(self, timeout: float | None = None) -> None:
         """Write what is still to be written, in ``timeout`` seconds at most."""

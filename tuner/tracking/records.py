@@ -67,18 +67,18 @@ class Company:
 
 
 @dataclass(frozen=True)
-class ConfusionMatrix:
-    """How often a row of each class was taken for each class.
+class Picture:
+    """A file for people, in the study's run.
 
     Attributes:
-        labels: what the classes are called.
-        counts: [true class][predicted class].
-        title: what was measured.
+        name: of the file.
+        content: makes it, behind the loop.
+        last: whether it shows what is known only when the study ends.
     """
 
-    labels: Sequence[str]
-    counts: Sequence[Sequence[int]]
-    title: str
+    name: str
+    content: Callable[[], bytes]
+    last: bool = False
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from tuner.tracking.records import ConfusionMatrix, StudyOutcome, StudyRecord, TrialRecord
+from tuner.tracking.records import Picture, StudyOutcome, StudyRecord, TrialRecord
 
 
 class Sink(Protocol):
@@ -35,13 +35,13 @@ class Sink(Protocol):
     def study_counted(self, ended: int) -> None:
         """So many trials of the study have ended, here and elsewhere."""
 
-    def training_ended(self) -> None:
-        """All trials have ended: what waits may be written at once, whatever it costs."""
+    def training_ended(self, pictures: Sequence[Picture] = ()) -> None:
+        """All trials have ended: what waits may be written at once, whatever it costs, and pictures be drawn."""
 
     def study_ended(
-        self, outcome: StudyOutcome, metrics: Mapping[str, float], confusion: ConfusionMatrix | None = None
+        self, outcome: StudyOutcome, metrics: Mapping[str, float], pictures: Sequence[Picture] = ()
     ) -> None:
-        """The study's run ends. ``confusion``: of its best trial on the test rows."""
+        """The study's run ends. ``pictures``: what it is yet to show."""
 
     def close(self, timeout: float | None = None) -> None:
         """Write what is still to be written, in ``timeout`` seconds at most."""
@@ -74,11 +74,11 @@ class NullSink:
     def study_counted(self, ended: int) -> None:
         """Nothing."""
 
-    def training_ended(self) -> None:
+    def training_ended(self, pictures: Sequence[Picture] = ()) -> None:
         """Nothing."""
 
     def study_ended(
-        self, outcome: StudyOutcome, metrics: Mapping[str, float], confusion: ConfusionMatrix | None = None
+        self, outcome: StudyOutcome, metrics: Mapping[str, float], pictures: Sequence[Picture] = ()
     ) -> None:
         """Nothing."""
 
@@ -100,7 +100,7 @@ class MemorySink(NullSink):
         self.epochs: dict[int, dict[int, dict[str, float]]] = {}
         self.outcome: StudyOutcome | None = None
         self.metrics: dict[str, float] = {}
-        self.confusion: ConfusionMatrix | None = None
+        self.pictures: list[Picture] = []
         self.closed = False
 
     def study_started(self, study: StudyRecord, known: Sequence[TrialRecord] = ()) -> None:
@@ -130,11 +130,16 @@ class MemorySink(NullSink):
         self.trials.pop(number, None)
         self.epochs.pop(number, None)
 
+    def training_ended(self, pictures: Sequence[Picture] = ()) -> None:
+        """Keep the pictures."""
+        self.pictures.extend(pictures)
+
     def study_ended(
-        self, outcome: StudyOutcome, metrics: Mapping[str, float], confusion: ConfusionMatrix | None = None
+        self, outcome: StudyOutcome, metrics: Mapping[str, float], pictures: Sequence[Picture] = ()
     ) -> None:
-        """Keep the outcome."""
-        self.outcome, self.metrics, self.confusion = outcome, dict(metrics), confusion
+        """Keep the outcome and the pictures."""
+        self.outcome, self.metrics = outcome, dict(metrics)
+        self.pictures.extend(pictures)
 
     def close(self, timeout: float | None = None) -> None:
         """Remember that it was closed."""
@@ -188,17 +193,17 @@ class CompositeSink:
         for sink in self.sinks:
             sink.study_counted(ended)
 
-    def training_ended(self) -> None:
+    def training_ended(self, pictures: Sequence[Picture] = ()) -> None:
         """Tell all."""
         for sink in self.sinks:
-            sink.training_ended()
+            sink.training_ended(pictures)
 
     def study_ended(
-        self, outcome: StudyOutcome, metrics: Mapping[str, float], confusion: ConfusionMatrix | None = None
+        self, outcome: StudyOutcome, metrics: Mapping[str, float], pictures: Sequence[Picture] = ()
     ) -> None:
         """Tell all."""
         for sink in self.sinks:
-            sink.study_ended(outcome, metrics, confusion)
+            sink.study_ended(outcome, metrics, pictures)
 
     def close(self, timeout: float | None = None) -> None:
         """Close all."""

@@ -2,16 +2,18 @@
 
 import contextlib
 import queue
+import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from tuner.tracking.client import belongs_to_one_run, connect, log
-from tuner.tracking.drafts import Drafts, Event, Step, StudyEnd, StudyStart, fold
-from tuner.tracking.pictures import confusion_figure, get_ready
-from tuner.tracking.records import Company
+from tuner.tracking.drafts import Drafts, Event, Pictures, Step, StudyEnd, StudyStart, fold
+from tuner.tracking.records import Company, Picture
 from tuner.tracking.repair import describe_parent, open_experiment, open_parent, show_known
 from tuner.tracking.runs import STATE, TrialRuns
 from tuner.tracking.uri import without_credentials, without_secrets
@@ -53,12 +55,13 @@ class StudyWriter:
         problem = self._write_trials(runs, self._missing)
         if isinstance(step, Drafts):
             problem = self._write_trials(runs, step) or problem
+        if isinstance(step, Pictures):
+            problem = self._show(step.pictures) or problem
         if isinstance(step, StudyEnd):
             problem = self._complete(runs) or problem
             metrics = [(key, value, step.moment, 0) for key, value in step.metrics.items()]
             log(self._client, str(self.parent), metrics, tags={STATE: step.outcome})
-            if step.confusion is not None:
-                self._client.log_figure(self.parent, confusion_figure(step.confusion), "confusion_matrix.png")
+            problem = self._show(step.pictures) or problem
             self._client.set_terminated(self.parent, _STATUS[step.outcome], step.moment)
         return problem
 
@@ -86,6 +89,19 @@ class StudyWriter:
             self._missing = show_known(self._client, experiment_id, self.parent, runs, start.known, now)
         self._start, self.runs = replace(self._start, known=()), runs
         return runs
+
+    def _show(self, pictures: Sequence[Picture]) -> Exception | None:
+        """Write pictures. What cannot be drawn is returned, and the others are written."""
+        problem: Exception | None = None
+        with tempfile.TemporaryDirectory() as folder:
+            for picture in pictures:
+                try:
+                    Path(folder, picture.name).write_bytes(picture.content())
+                except Exception as error:  # noqa: BLE001  whatever a study holds that nobody has drawn yet
+                    problem = error
+            if any(Path(folder).iterdir()):
+                self._client.log_artifacts(self.parent, folder)
+        return problem
 
     def _complete(self, runs: TrialRuns) -> Exception | None:
         """Have each finished trial shown once, whoever ran it: the last worker leaves."""
@@ -175,8 +191,6 @@ class BackgroundWriter:
                 before = time.thread_time()
                 self._deliver(step)
                 used += time.thread_time() - before if isinstance(step, Drafts) else 0.0
-            if self._hurried.is_set() and open_:
-                get_ready()  # the best trial is being refit, and its picture comes next
             self.seconds += time.monotonic() - began
             pause = rest(self._flush_seconds, used)
 

@@ -24,4 +24,4 @@ def confusion_matrix(study: optuna.Study, memory: StudyMemory) -> Figure | LeftO
         "diagonal is a mistake."
     )
     note = f"Trial {best.number}, trained once more on all rows but the test's. {confusion.title}."
-    return Figure("confusion", title, sentence, confusion, note)
+    return Figure("confusion_matrix", title, sentence, confusion, note)

@@ -9,9 +9,9 @@ from matplotlib import colormaps
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 
+from tuner.report.figures.confusion import confusion_figure, no_formula
 from tuner.report.figures.marks import Axis, Band, Drawing, Line, Panels, Parallel, Points, Spans
-from tuner.tracking import ConfusionMatrix
-from tuner.tracking.pictures import confusion_figure, no_formula
+from tuner.study.shown import ConfusionMatrix
 
 _DPI = 100
 _MOST_TICKS = 30

@@ -9,9 +9,9 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from tuner.report.figures.confusion import shares_of
 from tuner.report.figures.marks import Axis, Band, Drawing, Line, Panels, Parallel, Points, Spans
-from tuner.tracking import ConfusionMatrix
-from tuner.tracking.pictures import shares_of
+from tuner.study.shown import ConfusionMatrix
 
 _CONFIG = {"displaylogo": False, "responsive": True}
 _PANEL_HEIGHT = 420

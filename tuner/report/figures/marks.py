@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from tuner.tracking import ConfusionMatrix
+from tuner.study.shown import ConfusionMatrix
 
 BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#999999"
 """Colours that people who see no red or green tell apart (Okabe and Ito, 2008)."""

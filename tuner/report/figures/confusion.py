@@ -1,18 +1,12 @@
-"""The picture of a confusion matrix, for MLflow and for reports."""
+"""A confusion matrix as scikit-learn draws it."""
 
 from typing import Any
 
 import numpy as np
 
-from tuner.tracking.records import ConfusionMatrix
+from tuner.study.shown import ConfusionMatrix
 
 _MOST_NUMBERS = 30  # classes up to which each cell shows its count
-
-
-def get_ready() -> None:
-    """Import what drawing takes, a third of a second, before there is something to draw."""
-    import matplotlib.figure  # noqa: F401
-    import sklearn.metrics  # noqa: F401
 
 
 def shares_of(confusion: ConfusionMatrix) -> np.ndarray:
