@@ -80,6 +80,39 @@ def test_once_training_has_ended_nothing_rests(store):
     sink.close()
 
 
+def slow(seconds):
+    def waits(name, _arguments):
+        time.sleep(seconds if name == "log_batch" else 0.0)
+
+    return waits
+
+
+def test_closing_waits_as_long_as_runs_are_written(store, spy):
+    sink = store.sink(flush_seconds=3600.0)
+    sink.study_started(study())
+    for number in range(8):
+        play(sink, number)
+    spy.fail = slow(0.3)
+    sink.close(idle=1.5)
+    assert sink.problem is None
+    assert store.numbers() == list(range(8))
+
+
+def test_closing_gives_up_where_nothing_is_written_any_more(store, spy):
+    gate = threading.Event()
+    sink = store.sink(flush_seconds=3600.0)
+    sink.study_started(study())
+    play(sink, 0)
+    spy.fail = lambda _name, _arguments: gate.wait() and None
+    began = time.monotonic()
+    sink.close(idle=0.5)
+    assert 0.5 < time.monotonic() - began < 2
+    assert "could not be written for 0.5 seconds" in sink.problem
+    gate.set()
+    sink.close()
+    assert store.numbers() == [0]
+
+
 def test_nothing_waits_for_mlflow(store, spy):
     gate = threading.Event()
     spy.fail = lambda _name, _arguments: gate.wait() and None

@@ -32,7 +32,7 @@ from tuner.tracking import Company, CompositeSink, Picture, Sink, open_sink
 
 _LAST_SECONDS = 3  # of those that SIGTERM leaves, for tracking
 _ENDING, _TRACKING = "ending", "tracking"  # what one worker does at a time
-_FLUSH_SECONDS = 60  # for a tracking server that hangs; what it misses is written when the study is resumed
+_IDLE_SECONDS = 60  # for a tracking server that hangs; what it misses is written when the study is resumed
 
 
 class StudyFailed(RuntimeError):
@@ -121,7 +121,7 @@ class Session:
 
     def _end(self, sink: Sink, tracking: Sink, outcome: Outcome, interrupted: Interrupt) -> Outcome:
         """Finish what concerns the study as a whole, one worker after the other, and be no worker any more."""
-        seconds = _LAST_SECONDS if interrupted.terminated else _FLUSH_SECONDS
+        seconds = _LAST_SECONDS if interrupted.terminated else None
         try:
             self._storage.flush()
             with self._storage.membership.lock(_ENDING):
@@ -136,9 +136,11 @@ class Session:
                 self._finish(sink, tracking, outcome if last else None, seconds)
                 self._storage.leave()
         except LeaseLost:  # others took this worker for dead while it ended, and go on with the study
-            sink.close(seconds)
+            sink.close(seconds, _IDLE_SECONDS)
         except StorageInternalError:
-            sink.close(seconds)  # the database is gone: nothing can be said of the study, and what raised says so
+            sink.close(
+                seconds, _IDLE_SECONDS
+            )  # the database is gone: nothing can be said of the study, and what raised says so
             raise
         return outcome
 
@@ -237,13 +239,13 @@ class Session:
             found["confusion"] = result.confusion[0].tolist()  # each fold's lane was a refit of its own; one is shown
         self._study.set_user_attr(BEST, found)
 
-    def _finish(self, sink: Sink, tracking: Sink, outcome: Outcome | None, seconds: float) -> None:
+    def _finish(self, sink: Sink, tracking: Sink, outcome: Outcome | None, seconds: float | None) -> None:
         """Say how the study ended, unless other workers go on with it, and what this one cost."""
         best = best_trial(self._study)
         with self._ledger.phase("tracking_wait"):
             if outcome is not None:
                 sink.study_ended(outcome, last_metrics(self._study, self._memory), self._late_pictures())
-            sink.close(seconds)
+            sink.close(seconds, _IDLE_SECONDS)
         if tracking.problem:
             self._say(f"not all was tracked, `tuner sync {self._study.study_name}` writes it again: {tracking.problem}")
         if best is not None and outcome is not None:

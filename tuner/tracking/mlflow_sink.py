@@ -69,9 +69,9 @@ class MlflowSink:
         """End the study's run."""
         self._writer.put(StudyEnd(outcome, dict(metrics), _now(), pictures))
 
-    def close(self, timeout: float | None = None) -> None:
-        """Write what is still to be written, in ``timeout`` seconds at most."""
-        self._writer.close(timeout)
+    def close(self, timeout: float | None = None, idle: float | None = None) -> None:
+        """Write what is still to be written, in ``timeout`` seconds at most, and not after ``idle`` ones in vain."""
+        self._writer.close(timeout, idle)
 
     def run_id(self, number: int | None) -> str | None:
         """The id of a trial's run, or of the study's where ``number`` is None; None until it is written."""

@@ -43,8 +43,8 @@ class Sink(Protocol):
     ) -> None:
         """The study's run ends. ``pictures``: what it is yet to show."""
 
-    def close(self, timeout: float | None = None) -> None:
-        """Write what is still to be written, in ``timeout`` seconds at most."""
+    def close(self, timeout: float | None = None, idle: float | None = None) -> None:
+        """Write what is still to be written, in ``timeout`` seconds at most, and not after ``idle`` ones in vain."""
 
     def run_id(self, number: int | None) -> str | None:
         """The id of a trial's run, or of the study's where ``number`` is None; None if there is none."""
@@ -82,7 +82,7 @@ class NullSink:
     ) -> None:
         """Nothing."""
 
-    def close(self, timeout: float | None = None) -> None:
+    def close(self, timeout: float | None = None, idle: float | None = None) -> None:
         """Nothing."""
 
     def run_id(self, number: int | None) -> str | None:
@@ -141,9 +141,9 @@ class MemorySink(NullSink):
         self.outcome, self.metrics = outcome, dict(metrics)
         self.pictures.extend(pictures)
 
-    def close(self, timeout: float | None = None) -> None:
+    def close(self, timeout: float | None = None, idle: float | None = None) -> None:
         """Remember that it was closed."""
-        del timeout
+        del timeout, idle
         self.closed = True
 
 
@@ -205,10 +205,10 @@ class CompositeSink:
         for sink in self.sinks:
             sink.study_ended(outcome, metrics, pictures)
 
-    def close(self, timeout: float | None = None) -> None:
+    def close(self, timeout: float | None = None, idle: float | None = None) -> None:
         """Close all."""
         for sink in self.sinks:
-            sink.close(timeout)
+            sink.close(timeout, idle)
 
     def run_id(self, number: int | None) -> str | None:
         """The first id that a sink has."""

@@ -1,6 +1,7 @@
 """One thread that writes to MLflow behind the loop, in batches, and never lets an error out."""
 
 import contextlib
+import math
 import queue
 import tempfile
 import threading
@@ -21,7 +22,13 @@ from tuner.tracking.uri import without_credentials, without_secrets
 _PAUSES = (0.25, 1.0)
 _REST = 20  # times the processor time that writing took until it writes again: training needs the processor more
 _MOST_REST = 10.0  # seconds
+_LOOK = 0.2  # seconds from one look at what is written to the next
 _STATUS = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
+
+
+def _after(seconds: float | None) -> float:
+    """The moment of ``time.monotonic()`` after so many seconds; never where there are none."""
+    return math.inf if seconds is None else time.monotonic() + seconds
 
 
 def rest(flush_seconds: float, used: float) -> float:
@@ -35,6 +42,7 @@ class StudyWriter:
     Attributes:
         parent: the study's run.
         runs: those of its trials.
+        written: how many runs were written, some of them several times.
     """
 
     def __init__(self, tracking_uri: str, company: Company | None = None) -> None:
@@ -45,6 +53,7 @@ class StudyWriter:
         self._missing = Drafts()
         self.parent: str | None = None
         self.runs: TrialRuns | None = None
+        self.written = 0
 
     def write(self, step: Step) -> Exception | None:
         """Write a step. An error that concerns one trial only is returned, and the other trials are written."""
@@ -113,8 +122,7 @@ class StudyWriter:
         missing = show_known(self._client, runs.experiment_id, runs.parent, runs, finished, finished)
         return self._write_trials(runs, missing)
 
-    @staticmethod
-    def _write_trials(runs: TrialRuns, drafts: Drafts) -> Exception | None:
+    def _write_trials(self, runs: TrialRuns, drafts: Drafts) -> Exception | None:
         problem: Exception | None = None
         for number, draft in list(drafts.waiting.items()):
             try:
@@ -124,6 +132,7 @@ class StudyWriter:
                     raise
                 problem = error
             del drafts.waiting[number]
+            self.written += 1
         return problem
 
 
@@ -164,17 +173,28 @@ class BackgroundWriter:
         """Write what waits and what comes without rest from now on: nobody trains any more."""
         self._hurried.set()
 
-    def close(self, timeout: float | None) -> None:
-        """Write what waits, then stop; after ``timeout`` seconds, give up on the rest."""
+    def close(self, timeout: float | None, idle: float | None = None) -> None:
+        """Write what waits, then stop.
+
+        Args:
+            timeout: seconds after which the rest is given up.
+            idle: seconds in which nothing could be written, after which it is given up too.
+        """
         self._closing.set()
         self.hurry()
         if self._thread is None:
             return
         self._queue.put(None)
-        self._thread.join(timeout)
+        deadline, patience, seen = _after(timeout), math.inf, -1
+        while self._thread.is_alive() and time.monotonic() < deadline:
+            if self.study.written != seen:
+                seen, patience = self.study.written, _after(idle)
+            if time.monotonic() > patience:
+                break
+            self._thread.join(min(deadline - time.monotonic(), _LOOK))
         if self._thread.is_alive():
-            lost = f"what was left could not be written in {timeout:g} seconds"
-            self.problem = f"MLflow at {without_credentials(self._uri)}: {lost}"
+            why = f"in {timeout:g} seconds" if time.monotonic() >= deadline else f"for {idle:g} seconds"
+            self.problem = f"MLflow at {without_credentials(self._uri)}: what was left could not be written {why}"
 
     def _run(self) -> None:
         open_, pause = True, self._flush_seconds

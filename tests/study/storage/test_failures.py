@@ -101,6 +101,36 @@ def test_a_lost_connection_is_made_again(postgresql):
     storage.close()
 
 
+@pytest.mark.parametrize("table", ["trials", "trial_params", "trial_intermediate_values"])
+def test_a_connection_that_is_lost_while_trials_are_read_is_made_again(postgresql, caplog, table):
+    written = open_storage(postgresql)
+    study = optuna.create_study(study_name="lost", storage=written)
+    for _ in range(3):
+        trial = study.ask()
+        draw(trial)
+        trial.report(0.5, 1)
+        study.tell(trial, 1.0)
+    written.flush()
+    storage, lost = open_storage(postgresql), []
+    other = sqlalchemy.create_engine(postgresql, isolation_level="AUTOCOMMIT")
+
+    @sqlalchemy.event.listens_for(storage._backend.engine, "before_cursor_execute")
+    def lose(connection, _cursor, statement, *_):
+        if f"FROM {table} " in statement and not lost:
+            lost.append(connection.connection.dbapi_connection.info.backend_pid)
+            with other.connect() as killer:
+                killer.exec_driver_sql(f"SELECT pg_terminate_backend({lost[0]})")
+
+    read = storage.get_all_trials(storage.get_study_id_from_name("lost"))
+    assert lost
+    assert read == study.trials
+    assert "slower alternative" not in caplog.text
+    other.dispose()
+    storage.close()
+    optuna.delete_study(study_name="lost", storage=written)
+    written.close()
+
+
 def test_a_refused_write_is_tried_again(monkeypatch):
     tries = []
 

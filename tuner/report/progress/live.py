@@ -74,9 +74,9 @@ class LiveView(NullSink):
         with self._lock:
             self._tally.ended = max(self._tally.ended, ended)
 
-    def close(self, timeout: float | None = None) -> None:
+    def close(self, timeout: float | None = None, idle: float | None = None) -> None:
         """Leave nothing of the view."""
-        del timeout
+        del timeout, idle
         self._live.stop()
         for handler, stream in self._logs:
             handler.setStream(stream)

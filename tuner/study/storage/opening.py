@@ -26,6 +26,10 @@ _opened: "weakref.WeakSet[Storage]" = weakref.WeakSet()
 
 log = logging.getLogger("tuner")
 
+# Where a connection is lost while trials are read, Optuna warns with the whole statement, tens of thousands of
+# characters, and tries in another way; what becomes of it is said by who called.
+logging.getLogger("optuna.storages._rdb.storage").addFilter(lambda record: "slower alternative" not in record.msg)
+
 
 def open_storage(url: str, *, writable: bool = True) -> Storage:
     """Open a database, and make its tables if it has none.

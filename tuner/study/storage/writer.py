@@ -184,7 +184,7 @@ def patiently(call: Callable[[], Result]) -> Result:
             return call()
         except (sqlalchemy.exc.DBAPIError, StorageInternalError) as error:
             refused = error.__cause__ if isinstance(error, StorageInternalError) else error  # Optuna wraps some
-            if not isinstance(refused, sqlalchemy.exc.DBAPIError):
+            if not isinstance(refused, sqlalchemy.exc.DBAPIError | sqlalchemy.exc.PendingRollbackError):
                 raise
             if not _may_pass(refused) or time.monotonic() + pause > deadline:
                 raise StorageInternalError(f"the database cannot be used: {cause_of(error)}") from error
@@ -201,8 +201,10 @@ def cause_of(error: BaseException) -> str:
     return (str(original).strip() or type(original).__name__).splitlines()[0]
 
 
-def _may_pass(error: sqlalchemy.exc.DBAPIError) -> bool:
+def _may_pass(error: sqlalchemy.exc.DBAPIError | sqlalchemy.exc.PendingRollbackError) -> bool:
     """Lost connections, and the conflicts of which a database server lets one party fail."""
+    if isinstance(error, sqlalchemy.exc.PendingRollbackError):
+        return True  # where reading all trials fails, Optuna reads them in another way over the connection just lost
     if type(error.orig).__module__.startswith("sqlite3"):
         return False
     return error.connection_invalidated or isinstance(
