@@ -230,6 +230,31 @@ def init(folder: Path, table: Path | None, target: str | None) -> str:
 
 
 @app.command()
+@click.argument("study")
+@storage_option
+@click.option(
+    "--to",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="HTML, or Markdown with a folder of pictures, by its ending; STUDY.html by default.",
+)
+@click.option(
+    "--against", type=int, metavar="TRIAL", help="Compare the best trial with this one; the first by default."
+)
+@json_option
+def report(study: str, storage: str, to: Path | None, against: int | None, *, as_json: bool) -> str:
+    """Write what STUDY searched, what it found, how sure that is, what it cost and how to do it again."""
+    from tuner.report.written import file_name, sections_of, write_report
+    from tuner.study import load_with_memory, result_of
+
+    _quieten()
+    result = result_of(*load_with_memory(study, storage))
+    sections = sections_of(result, against)
+    files = [str(file) for file in write_report(sections, f"Study {study}", to or Path(f"{file_name(study)}.html"))]
+    return _json({"files": files}) if as_json else f"wrote {files[0]}"
+
+
+@app.command()
 @click.argument("experiment")
 @set_option
 @json_option

@@ -49,7 +49,7 @@ def ranking(study: optuna.Study, metric: str, top: int = TOP) -> list[str]:
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))
     rows = [("trial", metric, "std of folds", *names)]
     rows += [
-        (str(trial.number), f"{trial.value:.4f}", _spread(trial), *_values(trial.params, names)) for trial in trials
+        (str(trial.number), f"{trial.value:.4f}", spread(trial), *_values(trial.params, names)) for trial in trials
     ]
     return [f"  {line}" for line in aligned(rows)]
 
@@ -76,7 +76,8 @@ def _values(params: Mapping[str, Any], names: Iterable[str]) -> list[str]:
     return [short(params[name]) if name in params else "-" for name in names]
 
 
-def _spread(trial: FrozenTrial) -> str:
+def spread(trial: FrozenTrial) -> str:
+    """The standard deviation of a trial over its folds, in words."""
     found = measured(trial)
     folds = found["folds"][-1] if found else []
     return f"{statistics.stdev(folds):.4f}" if len(folds) > 1 else "-"

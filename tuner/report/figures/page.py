@@ -13,7 +13,7 @@ p.note { color: #666; }
 
 # Whatever a study's names hold, and whatever plotly.js would like to fetch: the page reaches no other host.
 # Its parallel coordinates are drawn by code that it makes, so it may evaluate some.
-_NOTHING_ELSE = (
+NOTHING_ELSE = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:"
 )
 
@@ -25,7 +25,7 @@ def page_of(figures: Iterable[Figure], left_out: Sequence[LeftOut], title: str) 
     parts = [
         "<!DOCTYPE html>",
         '<html lang="en"><head><meta charset="utf-8">',
-        f'<meta http-equiv="Content-Security-Policy" content="{_NOTHING_ELSE}">',
+        f'<meta http-equiv="Content-Security-Policy" content="{NOTHING_ELSE}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{escape(title)}</title><style>{_STYLE}</style>",
         f"<script>{get_plotlyjs()}</script></head><body><h1>{escape(title)}</h1>",
