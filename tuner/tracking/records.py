@@ -39,6 +39,7 @@ class StudyRecord:
         key: of the study alone, whatever its name and database: its run is found again by it.
         run_id: its run, where that is known already.
         dataset: that it is on.
+        started: milliseconds since the epoch; None for the moment at which its run is made.
     """
 
     study: str
@@ -49,6 +50,7 @@ class StudyRecord:
     key: str = ""
     run_id: str | None = None
     dataset: DatasetRecord | None = None
+    started: int | None = None
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def open_parent(client: Any, experiment_id: str, study: StudyRecord) -> Any:
         _, orphans = sort_out(children(client, experiment_id, known), {})
         for run_id in orphans:
             delete(client, run_id)
-    return client.create_run(experiment_id, tags=_tags(study), run_name=study.study)
+    return client.create_run(experiment_id, start_time=study.started, tags=_tags(study), run_name=study.study)
 
 
 def describe_parent(client: Any, run: Any, study: StudyRecord) -> None:
