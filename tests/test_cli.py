@@ -525,7 +525,7 @@ def test_help_is_quick_and_imports_nothing_heavy(folder):
 
 
 @pytest.mark.parametrize(
-    ("words", "completed"), [("tuner re", "resume"), ("tuner run --che", "--checkpoint-every --checkpoint-dir")]
+    ("words", "completed"), [("tuner res", "resume"), ("tuner run --che", "--checkpoint-every --checkpoint-dir")]
 )
 def test_the_shell_completes_commands_and_options(words, completed):
     script = subprocess.run([TUNER, "completion", "bash"], capture_output=True, text=True, check=True).stdout
