@@ -104,7 +104,7 @@ class Session:
                     sink.study_started(record, finished_trials(self._study, self._memory))
                 loop = self._loop(sink, interrupted, keeper)
                 outcome = loop.run()
-                sink.training_ended(self._early_pictures())
+                sink.training_ended(self._early_pictures() if outcome == "finished" else ())
             except KeyboardInterrupt:
                 outcome = "interrupted"
             except Occupied:
@@ -244,7 +244,8 @@ class Session:
         best = best_trial(self._study)
         with self._ledger.phase("tracking_wait"):
             if outcome is not None:
-                sink.study_ended(outcome, last_metrics(self._study, self._memory), self._late_pictures())
+                pictures = self._late_pictures() if seconds is None else []  # SIGTERM leaves no time to draw
+                sink.study_ended(outcome, last_metrics(self._study, self._memory), pictures)
             sink.close(seconds, _IDLE_SECONDS)
         if tracking.problem:
             self._say(f"not all was tracked, `tuner sync {self._study.study_name}` writes it again: {tracking.problem}")

@@ -70,8 +70,8 @@ class StudyWriter:
             problem = self._complete(runs) or problem
             metrics = [(key, value, step.moment, 0) for key, value in step.metrics.items()]
             log(self._client, str(self.parent), metrics, tags={STATE: step.outcome})
-            problem = self._show(step.pictures) or problem
             self._client.set_terminated(self.parent, _STATUS[step.outcome], step.moment)
+            problem = self._show(step.pictures) or problem
         return problem
 
     def _opened(self) -> TrialRuns:

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import optuna
 import pytest
+from mlflow import MlflowClient
 
 import tuner
 from tests.study.conftest import facts, iris_experiment
+from tuner.study import Interrupted, Options, run_study
 from tuner.study.checkpoints import newest_in
+from tuner.tracking import MemorySink
 
 ROOT = Path(__file__).parents[3]
 TRIALS = 14
@@ -95,10 +98,43 @@ def test_sigterm_keeps_what_runs_and_leaves_in_time(tmp_path):
     assert time.monotonic() - began < 10
     assert "tuner resume iris" in err
     assert "Traceback" not in err
+    assert "not all was tracked" not in err
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    (shown,) = client.search_runs(["1"], "tags.`tuner.state` = 'interrupted'")
+    assert shown.info.status == "KILLED"
     found = newest_in(next(folder.glob("*/*")))
     assert any(kept.snapshot.epoch for kept in found.trials)
     study = optuna.load_study(study_name="iris", storage=f"sqlite:///{tmp_path}/tuner.db")
     assert not any(trial.state == optuna.trial.TrialState.RUNNING for trial in study.get_trials())
+
+
+class Terminating(MemorySink):
+    """Is asked to end at the first epoch."""
+
+    def __init__(self, asked):
+        super().__init__()
+        self.asked = asked
+
+    def epoch(self, number, epoch, metrics):
+        super().epoch(number, epoch, metrics)
+        asked, self.asked = self.asked, None
+        if asked is not None:
+            signal.raise_signal(asked)
+
+
+@pytest.mark.parametrize(("asked", "drawn"), [(signal.SIGTERM, []), (signal.SIGINT, ["iris"])])
+def test_sigterm_leaves_no_time_for_pictures(storage, asked, drawn):
+    sink, found = Terminating(asked), []
+
+    def draw(study, _memory):
+        found.append(study.study_name)
+        return ()
+
+    options = Options(trials=4, storage=storage, tracking_uri=None)
+    with pytest.raises(Interrupted):
+        run_study(iris_experiment(epochs=400), None, [], "iris", options, progress=sink, draw=draw)
+    assert found == drawn
+    assert sink.outcome == "interrupted"
 
 
 HANGING = """
