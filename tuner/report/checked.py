@@ -76,14 +76,16 @@ def described(distribution: BaseDistribution) -> dict[str, Any]:
     return {"low": low, "high": high, "scale": scale} | ({} if step in {None, 1} else {"step": step})
 
 
+def range_of(found: Mapping[str, Any]) -> str:
+    """The range or the choices of what ``described`` gives, in words."""
+    if "choices" in found:
+        return ", ".join(map(str, found["choices"]))
+    return f"{found['low']:g} to {found['high']:g}" + (f" by {found['step']:g}" if "step" in found else "")
+
+
 def _space(parameters: Mapping[str, Mapping[str, Any]], width: int) -> list[str]:
     """A line for each parameter: its range, its scale, how it enters programs."""
-    ranges = {
-        name: ", ".join(map(str, found["choices"]))
-        if "choices" in found
-        else f"{found['low']:g} to {found['high']:g}" + (f" by {found['step']:g}" if "step" in found else "")
-        for name, found in parameters.items()
-    }
+    ranges = {name: range_of(found) for name, found in parameters.items()}
     longest = max(map(len, ranges.values()), default=0) + 2
     return [
         f"  {name:<{width}}{ranges[name]:<{longest}}{found['scale']:<13}{found['kind']}"

@@ -43,15 +43,18 @@ def importances(study: optuna.Study) -> dict[str, float]:
 
 def ranking(study: optuna.Study, metric: str, top: int = TOP) -> list[str]:
     """A line for each of the best trials: number, value, standard deviation over the folds, hyperparameters."""
+    heads, rows = ranked(study, metric, top)
+    return [f"  {line}" for line in aligned([heads, *rows])] if len(rows) > 1 else []
+
+
+def ranked(study: optuna.Study, metric: str, top: int = TOP) -> tuple[list[str], list[list[str]]]:
+    """The same as the heads and the rows of a table."""
     trials = best_trials(study, top)
-    if len(trials) < 2:
-        return []
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))
-    rows = [("trial", metric, "std of folds", *names)]
-    rows += [
-        (str(trial.number), f"{trial.value:.4f}", spread(trial), *_values(trial.params, names)) for trial in trials
+    rows = [
+        [str(trial.number), f"{trial.value:.4f}", _spread(trial), *_values(trial.params, names)] for trial in trials
     ]
-    return [f"  {line}" for line in aligned(rows)]
+    return ["trial", metric, "std of folds", *names], rows
 
 
 def weights(found: Mapping[str, float]) -> list[str]:
@@ -76,8 +79,12 @@ def _values(params: Mapping[str, Any], names: Iterable[str]) -> list[str]:
     return [short(params[name]) if name in params else "-" for name in names]
 
 
-def spread(trial: FrozenTrial) -> str:
-    """The standard deviation of a trial over its folds, in words."""
+def folds_of(trial: FrozenTrial) -> list[float]:
+    """A trial's value on each fold at its last epoch; none where nothing was measured."""
     found = measured(trial)
-    folds = found["folds"][-1] if found else []
+    return list(found["folds"][-1]) if found and found["folds"] else []
+
+
+def _spread(trial: FrozenTrial) -> str:
+    folds = folds_of(trial)
     return f"{statistics.stdev(folds):.4f}" if len(folds) > 1 else "-"

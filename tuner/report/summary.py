@@ -26,7 +26,7 @@ def summary(
         usual: the storage and the tracking URI of commands that name none.
         full: the best trials and the importances too, and a line for each part of the cost and for each program.
     """
-    lines = [f"study {result.study.study_name}", f"  trials      {_trials(result.trials)}"]
+    lines = [f"study {result.study.study_name}", f"  trials      {counted(result.trials)}"]
     lines += _best(result.best, result.memory.metric) if result.best else ["  best        no trial is complete"]
     lines += _more(result) if full else []
     if result.cost:
@@ -45,7 +45,8 @@ def table(results: Iterable[StudyResult]) -> str:
     return "\n".join(aligned(rows))
 
 
-def _trials(counts: Mapping[str, int]) -> str:
+def counted(counts: Mapping[str, int]) -> str:
+    """How many trials are in each state, in words."""
     return ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "none"
 
 

@@ -13,24 +13,35 @@ p.note { color: #666; }
 
 # Whatever a study's names hold, and whatever plotly.js would like to fetch: the page reaches no other host.
 # Its parallel coordinates are drawn by code that it makes, so it may evaluate some.
-NOTHING_ELSE = (
+_NOTHING_ELSE = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:"
 )
 
 
 def page_of(figures: Iterable[Figure], left_out: Sequence[LeftOut], title: str) -> str:
     """A page with the interactive figures, what each shows, and which are missing and why."""
+    return document(title, _STYLE, [*map(_section, figures), *_missing(left_out)])
+
+
+def document(title: str, style: str, body: Iterable[str], head: str = "") -> str:
+    """An HTML page with plotly.js that reaches no other host.
+
+    Args:
+        title: as text.
+        style: CSS.
+        body: HTML below the title.
+        head: more of the page's head.
+    """
     from plotly.offline import get_plotlyjs
 
     parts = [
         "<!DOCTYPE html>",
-        '<html lang="en"><head><meta charset="utf-8">',
-        f'<meta http-equiv="Content-Security-Policy" content="{NOTHING_ELSE}">',
+        f'<html lang="en"><head><meta charset="utf-8">{head}',
+        f'<meta http-equiv="Content-Security-Policy" content="{_NOTHING_ELSE}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{escape(title)}</title><style>{_STYLE}</style>",
+        f"<title>{escape(title)}</title><style>{style}</style>",
         f"<script>{get_plotlyjs()}</script></head><body><h1>{escape(title)}</h1>",
-        *map(_section, figures),
-        *_missing(left_out),
+        *body,
         "</body></html>",
     ]
     return "\n".join(parts)

@@ -68,8 +68,8 @@ def as_markdown(block: Block, picture: Callable[[Figure], str]) -> str:
     if isinstance(block, Code):
         return "\n".join(f"    {line}" for line in block.lines)
     if isinstance(block, Table):
-        rows = [block.heads, ["---"] * len(block.heads), *block.rows]
-        return "\n".join("| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows)
+        heads, *rows = ("| " + " | ".join(map(_plain, row)) + " |" for row in (block.heads, *block.rows))
+        return "\n".join([heads, "|" + " --- |" * len(block.heads), *rows])
     words = "\n\n".join(_plain(text) for text in (block.sentence, block.note) if text)
     return f"### {_plain(block.title)}\n\n![{_plain(block.title)}]({picture(block)})\n\n{words}"
 
@@ -77,7 +77,3 @@ def as_markdown(block: Block, picture: Callable[[Figure], str]) -> str:
 def _plain(text: str) -> str:
     """A text that Markdown shows as it is."""
     return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", " ".join(text.split()))
-
-
-def _cell(text: str) -> str:
-    return text if text == "---" else _plain(text)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tuner.errors import InputError
 from tuner.report.figures import Figure
-from tuner.report.figures.page import NOTHING_ELSE
+from tuner.report.figures.page import document
 from tuner.report.written.blocks import Section, as_html, as_markdown
 
 _MARK = "report of a study by tuner"
@@ -60,22 +60,11 @@ def _keep_other_files(file: Path) -> None:
 
 
 def _html(sections: Sequence[Section], title: str) -> str:
-    from plotly.offline import get_plotlyjs
-
-    body = "".join(
+    body = (
         f"<section><h2>{escape(section.title)}</h2>{''.join(map(as_html, section.blocks))}</section>"
         for section in sections
     )
-    return "\n".join(
-        [
-            "<!DOCTYPE html>",
-            f'<html lang="en"><head><meta charset="utf-8"><meta name="generator" content="{_MARK}">',
-            f'<meta http-equiv="Content-Security-Policy" content="{NOTHING_ELSE}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{escape(title)}</title><style>{_STYLE}</style><script>{get_plotlyjs()}</script></head>",
-            f"<body><h1>{escape(title)}</h1>{body}</body></html>",
-        ]
-    )
+    return document(title, _STYLE, body, f'<meta name="generator" content="{_MARK}">')
 
 
 def _pictures(sections: Sequence[Section], file: Path) -> dict[Path, Figure]:

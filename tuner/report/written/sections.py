@@ -5,13 +5,13 @@ from statistics import mean
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution
 
-from tuner.report.checked import described
+from tuner.report.checked import described, range_of
 from tuner.report.costs import PHASES
 from tuner.report.figures import Figure, Figures, figures_of
 from tuner.report.figures.parameters import parameters_of
-from tuner.report.ranking import best_trials, importances, short, spread
+from tuner.report.ranking import importances, ranked
+from tuner.report.summary import counted
 from tuner.report.written.blocks import Block, Code, Section, Table, Text
 from tuner.report.written.sureness import how_sure
 from tuner.study import StudyResult
@@ -64,15 +64,9 @@ def _searched(study: optuna.Study, memory: StudyMemory) -> Iterable[Block]:
     ranges = parameters_of(study, {})
     if ranges:
         yield Text("What the search space drew from:")
-        yield Table(["hyperparameter", "range", "scale"], [_range(name, d) for name, d in ranges.items()])
-
-
-def _range(name: str, distribution: BaseDistribution) -> list[str]:
-    found = described(distribution)
-    if "choices" in found:
-        return [name, ", ".join(map(str, found["choices"])), found["scale"]]
-    step = f" by {found['step']:g}" if "step" in found else ""
-    return [name, f"{found['low']:g} to {found['high']:g}{step}", found["scale"]]
+        found = {name: described(distribution) for name, distribution in ranges.items()}
+        rows = [[name, range_of(each), each["scale"]] for name, each in found.items()]
+        yield Table(["hyperparameter", "range", "scale"], rows)
 
 
 def _words(value: Any) -> str:
@@ -83,20 +77,13 @@ def _words(value: Any) -> str:
 
 def _found(result: StudyResult) -> Iterable[Block]:
     best, metric = result.best, result.memory.metric
-    counts = ", ".join(f"{count} {state}" for state, count in result.trials.items() if count) or "none"
-    yield Text(f"Trials: {counts}.")
+    yield Text(f"Trials: {counted(result.trials)}.")
     if best is None:
         yield Text("No trial is complete, so nothing was found.")
         return
     tested = f"; on the test rows, trained once more on all others, {mean(best.test):.4f}" if best.test else ""
     yield Text(f"The best is trial {best.number}: {metric} {best.value:.4f} over its folds{tested}.")
-    trials = best_trials(result.study, _TOP)
-    names = list(dict.fromkeys(name for trial in trials for name in trial.params))
-    rows = [
-        [str(t.number), f"{t.value:.4f}", spread(t), *(short(t.params.get(name, "-")) for name in names)]
-        for t in trials
-    ]
-    yield Table(["trial", metric, "std of folds", *names], rows)
+    yield Table(*ranked(result.study, metric, _TOP))
 
 
 def _mattered(study: optuna.Study) -> Iterable[Block]:

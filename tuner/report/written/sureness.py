@@ -17,11 +17,11 @@ from tuner.report.confidence import (
     fold_values,
     optimism,
 )
-from tuner.report.ranking import best_trials
+from tuner.report.ranking import best_trials, folds_of
 from tuner.report.written.blocks import Block, Table, Text
 from tuner.study import StudyResult
 from tuner.study.record import BEST
-from tuner.study.stored import known, measured
+from tuner.study.stored import known
 from tuner.training.metrics import CLASSIFICATION, confusion
 
 _SURE = 0.05
@@ -54,7 +54,7 @@ def _over_folds(result: StudyResult, folds: list[float], reference: FrozenTrial 
     rivals = {"the reference": reference, "the runner-up": next(iter(best_trials(study, 2)[1:]), None)}
     maximize, rows = study.direction == StudyDirection.MAXIMIZE, []
     for words, trial in rivals.items():
-        theirs = [] if trial is None else _folds_of(trial)
+        theirs = [] if trial is None else folds_of(trial)
         if trial is None or trial.number == study.best_trial.number or len(theirs) != len(folds):
             continue
         compared = corrected_t_test(folds, theirs, ratio, maximize=maximize)
@@ -71,7 +71,7 @@ def _over_folds(result: StudyResult, folds: list[float], reference: FrozenTrial 
 def _chosen(result: StudyResult) -> Iterable[Block]:
     study, best = result.study, result.best
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    values = fold_values([_folds_of(trial) for trial in trials])
+    values = fold_values([folds_of(trial) for trial in trials])
     if best is None or len(values) < 2:
         return
     maximize = study.direction == StudyDirection.MAXIMIZE
@@ -111,11 +111,6 @@ def _reference(study: optuna.Study, against: int | None) -> FrozenTrial | None:
         fix = f"Name a complete one: {', '.join(map(str, sorted(complete)[:20]))}."
         raise InputError("there is no complete trial of this number", str(against), fix)
     return complete[against]
-
-
-def _folds_of(trial: FrozenTrial) -> list[float]:
-    found = measured(trial)
-    return list(found["folds"][-1]) if found and found["folds"] else []
 
 
 def _shown(compared: Comparison) -> list[str]:
